@@ -1,0 +1,5 @@
+"""`python -m podling` is `podling`."""
+
+from podling.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Errors, ids, quantities. No clock, no I/O, no import from above."""
