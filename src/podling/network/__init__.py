@@ -1,0 +1,1 @@
+"""Container networks: address allocation, bridges, published ports, names. Deciders are pure; `linux` does."""

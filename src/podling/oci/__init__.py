@@ -1,0 +1,1 @@
+"""Facts of the OCI image, distribution and runtime specifications. No I/O."""

@@ -1,0 +1,1 @@
+"""One container as the kernel sees it: conmon and an OCI runtime behind one Protocol."""
