@@ -1,0 +1,163 @@
+"""A ContainerSpec as Docker's HostConfig: the way back from `create`."""
+
+from typing import Any
+
+import orjson
+
+from podling.engine.links import parse
+from podling.engine.types import ContainerSpec, Mount, PortBinding
+from podling.runtime.spec import DEFAULT_SHM_SIZE, MASKED_PATHS, READ_ONLY_PATHS
+from podling.runtime.types import DeviceRate, Security
+
+Json = dict[str, Any]
+
+
+def host_config(spec: ContainerSpec) -> Json:
+    """HostConfig of `docker inspect`."""
+    return {
+        "Binds": [_bind(mount) for mount in spec.mounts if _is_bind(mount)] or None,
+        "ContainerIDFile": "",
+        "LogConfig": {"Type": spec.log_driver or "json-file", "Config": dict(spec.log_options)},
+        "NetworkMode": spec.namespaces.network,
+        "PortBindings": _port_bindings(spec.ports),
+        "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.maximum_retry_count},
+        "AutoRemove": spec.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": list(spec.volumes_from) or None,
+        "ConsoleSize": list(spec.console_size) or [0, 0],
+        "CgroupnsMode": spec.namespaces.cgroup or "host",
+        "Dns": list(spec.dns),
+        "DnsOptions": list(spec.dns_options),
+        "DnsSearch": list(spec.dns_search),
+        "ExtraHosts": list(spec.extra_hosts) or None,
+        "GroupAdd": list(spec.groups) or None,
+        "IpcMode": spec.namespaces.ipc or "private",
+        "Cgroup": "",
+        "Links": [f"/{name}:/{spec.name}/{alias}" for name, alias in map(parse, spec.links)] or None,
+        "OomScoreAdj": spec.oom_score_adj,
+        "PidMode": spec.namespaces.pid,
+        "PublishAllPorts": False,
+        "UTSMode": spec.namespaces.uts,
+        "UsernsMode": spec.namespaces.user,
+        "ShmSize": spec.shm_size or DEFAULT_SHM_SIZE,
+        "Runtime": spec.runtime or "runc",
+        "Isolation": "",
+        "CgroupParent": spec.cgroup_parent,
+        "Init": spec.init,
+        "Annotations": dict(spec.annotations) or None,
+        "Mounts": [
+            _mount(mount) for mount in spec.mounts if mount.type != "tmpfs" and not _is_bind(mount) and not _is_own(mount)
+        ],
+        "Tmpfs": {mount.target: ",".join(mount.options.get("flags", ())) for mount in spec.mounts if mount.type == "tmpfs"}
+        or None,
+        **_resources(spec),
+        **_security(spec.security),
+    }
+
+
+def _is_bind(mount: Mount) -> bool:
+    """Whether it can be written in the short form of `-v`."""
+    if mount.options.get("inherited"):
+        return False
+    return (mount.type == "bind" and bool(mount.options.get("create_source"))) or (mount.type == "volume" and not mount.options)
+
+
+def _is_own(mount: Mount) -> bool:
+    """An anonymous volume, which belongs to the container's configuration, or another container's mount."""
+    return bool(mount.options.get("anonymous") or mount.options.get("inherited"))
+
+
+def _bind(mount: Mount) -> str:
+    return f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
+
+
+def _mount(mount: Mount) -> Json:
+    shown: Json = {"Type": mount.type, "Source": mount.source, "Target": mount.target}
+    if mount.read_only:
+        shown["ReadOnly"] = True
+    if mount.type == "bind" and mount.propagation != "rprivate":
+        shown["BindOptions"] = {"Propagation": mount.propagation}
+    given = mount.options
+    driver = {"Name": given.get("driver"), "Options": given.get("driver_options")}
+    volume = {
+        "NoCopy": given.get("no_copy"),
+        "Labels": given.get("labels"),
+        "Subpath": given.get("subpath"),
+        "DriverConfig": {name: value for name, value in driver.items() if value},
+    }
+    if mount.type == "volume" and any(volume.values()):
+        shown["VolumeOptions"] = {name: value for name, value in volume.items() if value}
+    return shown
+
+
+def _port_bindings(ports: tuple[PortBinding, ...]) -> Json:
+    shown: Json = {}
+    for port in ports:
+        place = {"HostIp": port.host_ip, "HostPort": str(port.host_port) if port.host_port else ""}
+        shown.setdefault(f"{port.container_port}/{port.protocol}", []).append(place)
+    return shown
+
+
+def _resources(spec: ContainerSpec) -> Json:
+    limits = spec.resources
+    nano_cpus = _nano_cpus(limits.cpu_quota_us, limits.cpu_period_us)
+    return {
+        "CpuShares": limits.cpu_shares,
+        "Memory": limits.memory,
+        "NanoCpus": nano_cpus,
+        "BlkioWeight": limits.blkio_weight,
+        "BlkioWeightDevice": _rates(limits.blkio_weight_devices, "Weight"),
+        "BlkioDeviceReadBps": _rates(limits.read_bps),
+        "BlkioDeviceWriteBps": _rates(limits.write_bps),
+        "BlkioDeviceReadIOps": _rates(limits.read_iops),
+        "BlkioDeviceWriteIOps": _rates(limits.write_iops),
+        "CpuPeriod": 0 if nano_cpus else limits.cpu_period_us,
+        "CpuQuota": 0 if nano_cpus else limits.cpu_quota_us,
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
+        "CpusetCpus": limits.cpuset_cpus,
+        "CpusetMems": limits.cpuset_mems,
+        "Devices": [
+            {"PathOnHost": each.source, "PathInContainer": each.target, "CgroupPermissions": each.permissions}
+            for each in limits.devices
+        ],
+        "DeviceCgroupRules": list(limits.device_cgroup_rules) or None,
+        "DeviceRequests": None,
+        "MemoryReservation": limits.memory_reservation,
+        "MemorySwap": limits.memory_swap,
+        "MemorySwappiness": limits.memory_swappiness,
+        "OomKillDisable": limits.oom_kill_disable,
+        "PidsLimit": limits.pids_limit or None,
+        "Ulimits": [{"Name": each.name, "Soft": each.soft, "Hard": each.hard} for each in limits.ulimits],
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+    }
+
+
+def _rates(rates: tuple[DeviceRate, ...], word: str = "Rate") -> list[Json]:
+    return [{"Path": each.path, word: each.rate} for each in rates]
+
+
+def _nano_cpus(quota: int, period: int) -> int:
+    """Both ways of asking for CPU time are kept as quota and period; whole periods of 100 ms were most likely `--cpus`."""
+    return quota * 1_000_000_000 // period if quota > 0 and period == 100_000 else 0
+
+
+def _security(security: Security) -> Json:
+    options = ["no-new-privileges"] if security.no_new_privileges else []
+    if security.seccomp is not None:
+        profile = security.seccomp if isinstance(security.seccomp, str) else orjson.dumps(security.seccomp).decode()
+        options.append(f"seccomp={profile}")
+    masked, read_only = security.masked_paths, security.read_only_paths
+    return {
+        "CapAdd": list(security.cap_add) or None,
+        "CapDrop": list(security.cap_drop) or None,
+        "Privileged": security.privileged,
+        "ReadonlyRootfs": security.read_only_root,
+        "SecurityOpt": options or None,
+        "Sysctls": dict(security.sysctls),
+        "MaskedPaths": list(MASKED_PATHS if masked is None else masked),
+        "ReadonlyPaths": list(READ_ONLY_PATHS if read_only is None else read_only),
+    }

@@ -1,0 +1,1 @@
+"""An OCI distribution server. An edge above the content store."""
