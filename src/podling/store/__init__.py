@@ -1,0 +1,1 @@
+"""Keys, opaque bytes, and one global revision. Never imports kinds."""
