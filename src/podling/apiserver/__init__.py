@@ -1,0 +1,1 @@
+"""The Kubernetes API: an edge over the store. Generic over the registry of kinds."""
