@@ -1,0 +1,221 @@
+"""A pod as the scheduler sees it: what it asks for, read once. Immutable.
+
+Source: v1 PodSpec; Kubernetes documentation "Resource Management for Pods and Containers".
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from podling.api import selectors
+from podling.api.objects import Object, get, key_of, labels_of, namespace_of, uid_of
+from podling.api.selectors import Selector
+from podling.base import quantity
+
+# What a container that asks for nothing counts as when nodes are compared (not when it is checked whether it fits).
+DEFAULT_CPU, DEFAULT_MEMORY = 100, 200 * 1024 * 1024
+
+Port = tuple[str, str, int]  # host address ("" for all), protocol, number
+Requests = dict[str, int]  # cpu in thousandths, all else in whole units
+
+
+@lru_cache(4096)
+def amount(resource: str, text: str) -> int:
+    """A quantity as an integer: thousandths of cpu, whole units (rounded up) of anything else."""
+    return quantity.milli(text) if resource == "cpu" else quantity.whole(text)
+
+
+def amounts(resources: Object | None) -> Requests:
+    return {name: amount(name, str(text)) for name, text in (resources or {}).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A pod affinity term. `namespaces` None stands for all of them."""
+
+    selector: Selector
+    namespaces: frozenset[str] | None
+    topology_key: str
+    weight: int = 0
+
+    def matches(self, pod: "PodInfo") -> bool:
+        return (self.namespaces is None or pod.namespace in self.namespaces) and self.selector.matches(pod.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A topology spread constraint with its selector resolved."""
+
+    max_skew: int
+    topology_key: str
+    hard: bool
+    selector: Selector
+    min_domains: int = 0
+    honor_affinity: bool = True
+    honor_taints: bool = False
+    system: bool = False  # a default of the cluster: a node without the label is no worse for it
+
+
+@dataclass(frozen=True, slots=True)
+class PodInfo:
+    pod: Object
+    key: str
+    uid: str
+    namespace: str
+    labels: dict[str, str]
+    priority: int
+    requests: Requests
+    counted: tuple[int, int]  # cpu, memory with the defaults for those who ask for none
+    ports: frozenset[Port]
+    affinity: tuple[Term, ...]
+    anti_affinity: tuple[Term, ...]
+    preferred: tuple[Term, ...]  # of both kinds; those of anti-affinity weigh negative
+    spreads: tuple[Spread, ...]
+    signature: bytes  # equal for pods that every node alone judges alike
+
+    @classmethod
+    def of(cls, pod: Object, default_selector: Selector | None = None) -> "PodInfo":
+        """`default_selector` selects the pods that belong with this one (its Services and owner), to be spread by default."""
+        spec = pod["spec"]
+        namespace = namespace_of(pod)
+        affinity, anti = get(spec, "affinity.podAffinity", {}), get(spec, "affinity.podAntiAffinity", {})
+        return cls(
+            pod,
+            key_of(pod),
+            uid_of(pod),
+            namespace,
+            labels_of(pod),
+            spec.get("priority") or 0,
+            requests_of(spec),
+            counted_of(spec),
+            ports_of(spec),
+            _terms(affinity, namespace, pod),
+            _terms(anti, namespace, pod),
+            (*_preferred(affinity, namespace, pod, 1), *_preferred(anti, namespace, pod, -1)),
+            spreads_of(pod, default_selector),
+            signature_of(spec),
+        )
+
+
+def requests_of(spec: Object) -> Requests:
+    """What the pod takes of a node: its containers together, or the largest step of its initialisation.
+
+    Source: Kubernetes documentation "Init Containers", resource sharing; sidecars count on from their start.
+    """
+    total = _sum(amounts(_asks(container)) for container in spec.get("containers") or ())
+    sidecars: Requests = {}
+    peak: Requests = {}
+    for container in spec.get("initContainers") or ():
+        own = amounts(_asks(container))
+        if container.get("restartPolicy") == "Always":
+            sidecars = _sum((sidecars, own))
+            total = _sum((total, own))
+            own = sidecars
+        else:
+            own = _sum((sidecars, own))
+        peak = _max(peak, own)
+    whole = amounts((spec.get("resources") or {}).get("requests"))
+    return _sum((_max(total, peak) | whole, amounts(spec.get("overhead"))))
+
+
+def _asks(container: Object) -> Object | None:
+    return (container.get("resources") or {}).get("requests")
+
+
+def _sum(parts: Iterable[Requests]) -> Requests:
+    total: Requests = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = total.get(name, 0) + value
+    return total
+
+
+def _max(one: Requests, other: Requests) -> Requests:
+    return {name: max(one.get(name, 0), other.get(name, 0)) for name in one.keys() | other.keys()}
+
+
+def counted_of(spec: Object) -> tuple[int, int]:
+    asked = requests_of(spec)
+    silent = [_asks(container) or {} for container in spec.get("containers") or ()]
+    cpu = asked.get("cpu", 0) + DEFAULT_CPU * sum("cpu" not in one for one in silent)
+    memory = asked.get("memory", 0) + DEFAULT_MEMORY * sum("memory" not in one for one in silent)
+    return cpu, memory
+
+
+def ports_of(spec: Object) -> frozenset[Port]:
+    return frozenset(
+        (_any(port.get("hostIP") or ""), port.get("protocol") or "TCP", port["hostPort"])
+        for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+        for port in container.get("ports") or ()
+        if port.get("hostPort")
+    )
+
+
+def _any(address: str) -> str:
+    return "" if address in ("0.0.0.0", "::") else address
+
+
+def _terms(affinity: Object, namespace: str, pod: Object) -> tuple[Term, ...]:
+    return tuple(_term(term, namespace, pod) for term in affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or ())
+
+
+def _preferred(affinity: Object, namespace: str, pod: Object, sign: int) -> list[Term]:
+    wanted = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+    return [_term(one["podAffinityTerm"], namespace, pod, sign * one["weight"]) for one in wanted]
+
+
+def _term(term: Object, namespace: str, pod: Object, weight: int = 0) -> Term:
+    """An empty namespaceSelector stands for all namespaces; others would need the namespaces' labels, which aren't here."""
+    named = frozenset(term.get("namespaces") or ())
+    every = term.get("namespaceSelector") is not None and not term["namespaceSelector"]
+    selector = _with_keys(selectors.of_object(term.get("labelSelector")), term, pod)
+    return Term(selector, None if every else named or frozenset((namespace,)), term["topologyKey"], weight)
+
+
+def _with_keys(selector: Selector, holder: Object, pod: Object) -> Selector:
+    """matchLabelKeys (and mismatchLabelKeys) add the pod's own values."""
+    labels = labels_of(pod)
+    same = [(key, "in") for key in holder.get("matchLabelKeys") or ()]
+    other = [(key, "notin") for key in holder.get("mismatchLabelKeys") or ()]
+    extra = [selectors.Requirement(key, op, frozenset((labels[key],))) for key, op in (*same, *other) if key in labels]
+    return Selector((*selector.requirements, *extra), selector.nothing)
+
+
+def spreads_of(pod: Object, default_selector: Selector | None) -> tuple[Spread, ...]:
+    given = pod["spec"].get("topologySpreadConstraints") or ()
+    if given:
+        return tuple(_spread(one, pod) for one in given)
+    if default_selector is None or default_selector.everything:
+        return ()
+    return tuple(Spread(skew, key, False, default_selector, system=True) for key, skew in SYSTEM_DEFAULTS)
+
+
+# Source: Kubernetes documentation "Pod Topology Spread Constraints", built-in default constraints.
+SYSTEM_DEFAULTS = (("kubernetes.io/hostname", 3), ("topology.kubernetes.io/zone", 5))
+
+
+def _spread(one: Object, pod: Object) -> Spread:
+    return Spread(
+        one["maxSkew"],
+        one["topologyKey"],
+        one["whenUnsatisfiable"] == "DoNotSchedule",
+        _with_keys(selectors.of_object(one.get("labelSelector")), one, pod),
+        one.get("minDomains") or 0,
+        one.get("nodeAffinityPolicy", "Honor") == "Honor",
+        one.get("nodeTaintsPolicy", "Ignore") == "Honor",
+    )
+
+
+def signature_of(spec: Object) -> bytes:
+    """All that the static plugins look at."""
+    parts: list[Any] = [
+        spec.get("nodeName"),
+        spec.get("nodeSelector"),
+        get(spec, "affinity.nodeAffinity"),
+        spec.get("tolerations"),
+        [container.get("image") for container in spec.get("containers") or ()],
+    ]
+    return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,181 @@
+"""What a HorizontalPodAutoscaler decides; and a load that comes and goes in simulated time."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from podling.aio.http import Request, Response
+from podling.api.objects import Object, condition, name_of
+from podling.api.timestamps import rfc3339
+from podling.client.resource import AUTOSCALERS, DEPLOYMENTS, EVENTS, PODS
+from podling.controllers.autoscaling.behavior import Memory, limit
+from podling.controllers.autoscaling.replicas import NoMetrics, Target, Tolerance, propose
+from podling.testing.simulation import Handle, Simulation, deployment
+
+NOW = 1_700_000_000.0
+
+
+def pod(
+    name: str, phase: str = "Running", *, ready: bool = True, age: float = 1000.0, request: str = "100m", **meta: Any
+) -> Object:
+    state = {"type": "Ready", "status": str(ready), "lastTransitionTime": rfc3339(NOW - age)}
+    return {
+        "metadata": {"name": name, **meta},
+        "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": request} if request else {}}}]},
+        "status": {"phase": phase, "startTime": rfc3339(NOW - age), "conditions": [state]},
+    }
+
+
+def used(amounts: list[str | None]) -> dict[str, Object]:
+    return {
+        f"p{number}": {"timestamp": rfc3339(NOW - 5), "window": "15s", "containers": [{"name": "main", "usage": {"cpu": amount}}]}
+        for number, amount in enumerate(amounts)
+        if amount is not None
+    }
+
+
+HALF = Target("cpu", utilization=50)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "others", "expected"),
+    [
+        (["50m", "50m"], {}, 2),
+        (["100m", "100m"], {}, 4),
+        (["54m", "54m"], {}, 2),  # within the tolerance
+        (["56m", "56m"], {}, 3),
+        (["10m", "10m"], {}, 1),
+        (["100m", "100m", "100m"], {2: {"ready": False, "age": 60}}, 4),  # starting: as idle on the way up
+        (["10m", "10m", "100m"], {2: {"ready": False, "age": 60}}, 1),
+        (["100m", "100m", None], {}, 4),  # unknown: as idle on the way up
+        (["10m", "10m", None], {}, 3),  # and as full on the way down
+        (["100m", "100m", None], {2: {"phase": "Pending"}}, 4),
+        (["100m", "100m", "100m"], {2: {"phase": "Failed"}}, 4),
+        (["100m", "100m", "100m"], {2: {"deletionTimestamp": "x"}}, 4),
+    ],
+)
+def test_the_number_by_utilization(amounts: list[str | None], others: dict[int, Object], expected: int) -> None:
+    pods = [pod(f"p{number}", **others.get(number, {})) for number in range(len(amounts))]
+    assert propose(HALF, pods, used(amounts), len(pods), Tolerance(), NOW).replicas == expected
+
+
+def test_the_number_by_an_average_and_by_one_container() -> None:
+    pods = [pod("p0", request=""), pod("p1", request="")]
+    found = propose(Target("cpu", average=20), pods, used(["40m", "40m"]), 2, Tolerance(), NOW)
+    assert (found.replicas, found.average, found.utilization) == (4, 40, None)
+    with pytest.raises(NoMetrics, match="missing request for cpu in container main of Pod p0"):
+        propose(HALF, pods, used(["40m", "40m"]), 2, Tolerance(), NOW)
+    with pytest.raises(NoMetrics, match="no metrics returned"):
+        propose(Target("cpu", "other", average=20), pods, used(["40m", "40m"]), 2, Tolerance(), NOW)
+
+
+def autoscaler(**spec: Any) -> Object:
+    metrics = [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    whole = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 20, "metrics": metrics, **spec}
+    metadata = {"name": "web", "namespace": "default"}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": whole}
+
+
+UP, DOWN = "scaleUp", "scaleDown"
+
+
+@pytest.mark.parametrize(
+    ("behavior", "current", "desired", "memory", "expected", "reason"),
+    [
+        ({}, 2, 3, Memory(), 3, "DesiredWithinRange"),
+        ({}, 2, 19, Memory(), 6, "ScaleUpLimit"),
+        ({}, 10, 19, Memory(), 19, "DesiredWithinRange"),
+        ({}, 15, 40, Memory(), 20, "TooManyReplicas"),
+        ({}, 6, 19, Memory(ups=((NOW - 5, 4),)), 6, "ScaleUpLimit"),
+        ({}, 6, 19, Memory(ups=((NOW - 20, 4),)), 12, "ScaleUpLimit"),
+        ({}, 9, 2, Memory(recommended=((NOW - 200, 8),)), 8, "DesiredWithinRange"),
+        ({}, 9, 2, Memory(recommended=((NOW - 400, 8),)), 2, "DesiredWithinRange"),
+        ({}, 9, 0, Memory(), 1, "TooFewReplicas"),
+        ({UP: {"stabilizationWindowSeconds": 60}}, 2, 5, Memory(recommended=((NOW - 30, 3),)), 3, "DesiredWithinRange"),
+        ({UP: {"selectPolicy": "Disabled"}}, 2, 5, Memory(), 2, "ScaleUpLimit"),
+        ({DOWN: {"policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}]}}, 9, 2, Memory(), 7, "ScaleDownLimit"),
+        ({DOWN: {"policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}]}}, 9, 2, Memory(), 4, "ScaleDownLimit"),
+        (
+            {DOWN: {"policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}]}},
+            9,
+            2,
+            Memory(downs=((NOW - 30, 1),)),
+            8,
+            "ScaleDownLimit",
+        ),
+    ],
+)
+def test_how_fast_it_may_go(behavior: Object, current: int, desired: int, memory: Memory, expected: int, reason: str) -> None:
+    found = limit(autoscaler(behavior=behavior), current, desired, memory.recommending(desired, NOW), NOW)
+    assert (found.replicas, found.limit[0]) == (expected, reason)
+
+
+class Load:
+    """A metrics API: the load is shared by the pods that run. None: there is no such API."""
+
+    def __init__(self, cluster: Simulation) -> None:
+        self._cluster = cluster
+        self.milli: int | None = 100
+
+    async def __call__(self, handle: Handle, request: Request) -> Response | None:
+        if "/metrics.k8s.io/" not in request.path or self.milli is None:
+            return await handle(request)
+        running = [one for one in await self._cluster.pods() if one["status"].get("phase") == "Running"]
+        now = rfc3339(self._cluster.clock.now())
+        usage = {"cpu": f"{self.milli // max(1, len(running))}m"}
+        items = [
+            {
+                "metadata": {"name": name_of(one)},
+                "timestamp": now,
+                "window": "15s",
+                "containers": [{"name": "main", "usage": usage}],
+            }
+            for one in running
+        ]
+        return Response(200, orjson.dumps({"metadata": {}, "items": items}))
+
+
+async def state(cluster: Simulation) -> Object:
+    return (await cluster.client.get(AUTOSCALERS, "web", "default"))["status"]
+
+
+async def test_a_load_that_comes_and_goes() -> None:
+    async with Simulation(nodes=3, controlled=False) as cluster:
+        load = Load(cluster)
+        cluster.start_controllers(reach=load)
+        await cluster.client.create(DEPLOYMENTS, deployment("web", 2, "web:1"))
+        await cluster.advance(400)
+        await cluster.client.create(AUTOSCALERS, autoscaler(maxReplicas=8))
+        await cluster.advance(20)
+        assert (await state(cluster))["currentMetrics"] == [
+            {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 50, "averageValue": "50m"}}}
+        ]
+        load.milli = 300
+        await cluster.advance(20)
+        assert (await state(cluster))["desiredReplicas"] == 6
+        assert len(await cluster.pods()) == 6
+        load.milli = 100
+        await cluster.advance(200)
+        assert len(await cluster.pods()) == 6  # for five minutes nothing goes
+        await cluster.advance(200)
+        assert len(await cluster.pods()) == 2
+        told = {event["message"] for event in (await cluster.client.list(EVENTS, "default")).items}
+        above = "cpu resource utilization (percentage of request) above target"
+        assert {f"New size: 6; reason: {above}", "New size: 2; reason: All metrics below target"} <= told
+
+
+async def test_without_metrics_it_says_so_and_holds_the_bounds(cluster: Simulation) -> None:
+    await cluster.client.create(DEPLOYMENTS, deployment("web", 1, "web:1"))
+    await cluster.client.create(AUTOSCALERS, autoscaler(minReplicas=2))
+    await cluster.advance(40)
+    assert len((await cluster.client.list(PODS, "default")).items) == 2
+    active = condition({"status": await state(cluster)}, "ScalingActive")
+    assert active is not None
+    assert (active["status"], active["reason"]) == ("False", "FailedGetResourceMetric")
+    await cluster.client.delete(DEPLOYMENTS, "web", "default")
+    await cluster.advance(40)
+    able = condition({"status": await state(cluster)}, "AbleToScale")
+    assert able is not None
+    assert (able["status"], able["reason"]) == ("False", "FailedGetScale")

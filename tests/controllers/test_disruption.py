@@ -1,0 +1,137 @@
+"""What a PodDisruptionBudget allows, and evictions that keep to it."""
+
+from typing import Any
+
+import pytest
+
+from podling.api.objects import Object, condition, name_of, owner_reference
+from podling.api.status import ApiError
+from podling.api.timestamps import rfc3339
+from podling.client.resource import (
+    BUDGETS,
+    DEPLOYMENTS,
+    PODS,
+    REPLICA_SETS,
+    REPLICATION_CONTROLLERS,
+    STATEFUL_SETS,
+)
+from podling.controllers import disruption
+from podling.controllers.plan import Event, Plan
+from podling.controllers.view import View
+from podling.testing.simulation import Simulation
+
+NOW = 1_700_000_000.0
+SET = {
+    "apiVersion": "apps/v1",
+    "kind": "ReplicaSet",
+    "metadata": {"name": "web", "namespace": "default", "uid": "rs"},
+    "spec": {"replicas": 4},
+}
+
+
+def budget(**spec: Any) -> Object:
+    whole = {"selector": {"matchLabels": {"app": "web"}}, **spec}
+    metadata = {"name": "web", "namespace": "default", "generation": 1}
+    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": whole}
+
+
+def pod(name: str, *, ready: bool = True, owner: Object | None = SET, **meta: Any) -> Object:
+    metadata = {"name": name, "namespace": "default", "uid": name, "labels": {"app": "web"}}
+    metadata["ownerReferences"] = [owner_reference(owner)] if owner else []
+    return {"metadata": metadata | meta, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]}}
+
+
+def plan_for(obj: Object, *pods: Object, **sets: list[Object]) -> Plan:
+    known = {REPLICA_SETS: [SET], DEPLOYMENTS: [], REPLICATION_CONTROLLERS: [], STATEFUL_SETS: []}
+    return disruption.reconcile(obj, View.of({BUDGETS: [obj], PODS: pods, **known}), NOW)
+
+
+@pytest.mark.parametrize(
+    ("spec", "ready", "healthy", "allowed"),
+    [
+        ({"minAvailable": 3}, 4, 3, 1),
+        ({"minAvailable": 3}, 3, 3, 0),
+        ({"minAvailable": "50%"}, 4, 2, 2),
+        ({"maxUnavailable": 1}, 4, 3, 1),
+        ({"maxUnavailable": 1}, 3, 3, 0),
+        ({"maxUnavailable": "30%"}, 4, 2, 2),
+        ({"maxUnavailable": 0}, 4, 4, 0),
+        ({}, 4, 1, 3),
+    ],
+)
+def test_how_many_may_go(spec: Object, ready: int, healthy: int, allowed: int) -> None:
+    status = plan_for(budget(**spec), *(pod(str(number), ready=number < ready) for number in range(4))).status
+    assert status is not None
+    assert (status["desiredHealthy"], status["disruptionsAllowed"]) == (healthy, allowed)
+    assert (status["currentHealthy"], status["expectedPods"]) == (ready, 4)
+    told = condition({"status": status}, "DisruptionAllowed")
+    assert told is not None
+    assert (told["status"], told["reason"]) == (("True", "SufficientPods") if allowed else ("False", "InsufficientPods"))
+
+
+def test_an_eviction_counts_until_it_shows_or_is_overdue() -> None:
+    obj = budget(minAvailable=1)
+    obj["status"] = {"disruptedPods": {"a": rfc3339(NOW - 20), "b": rfc3339(NOW - 200), "gone": rfc3339(NOW)}}
+    plan = plan_for(obj, pod("a"), pod("b"), pod("c"))
+    assert plan.status is not None
+    assert plan.status["disruptedPods"] == {"a": rfc3339(NOW - 20)}
+    assert plan.status["currentHealthy"] == 2
+    assert plan.requeue_after == 100
+    assert [one.reason for one in plan.actions if isinstance(one, Event)] == ["NotDeleted"]
+
+
+def test_what_cannot_be_told() -> None:
+    assert [one.reason for one in plan_for(budget(minAvailable=1)).actions if isinstance(one, Event)] == ["NoPods"]
+    alone = plan_for(budget(maxUnavailable=1), pod("a", owner=None))
+    assert [one.reason for one in alone.actions if isinstance(one, Event)] == ["UnmanagedPods"]
+    daemon = {**SET, "kind": "DaemonSet"}
+    plan = plan_for(budget(maxUnavailable=1), pod("a", owner=daemon))
+    assert plan.status is not None
+    told = condition({"status": plan.status}, "DisruptionAllowed")
+    assert told is not None
+    assert (told["reason"], plan.status["disruptionsAllowed"]) == ("SyncFailed", 0)
+    assert told["message"] == "daemonsets.apps does not implement the scale subresource"
+
+
+# evictions
+
+
+async def evict(cluster: Simulation, name: str) -> None:
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": "default"}}
+    await cluster.client.create(PODS, eviction, "default", name=name, subresource="eviction")
+
+
+async def test_evictions_keep_to_the_budget(cluster: Simulation) -> None:
+    await cluster.deploy("web", 3)
+    await cluster.client.create(BUDGETS, budget(maxUnavailable=1) | {"metadata": {"name": "web", "namespace": "default"}})
+    await cluster.advance(2)
+    first, second, _ = await cluster.pods()
+    cluster.kubelet.broken.add("web:1")
+    await evict(cluster, name_of(first))
+    with pytest.raises(ApiError) as refused:
+        await evict(cluster, name_of(second))
+    assert (refused.value.code, refused.value.message) == (
+        429,
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+    )
+    await cluster.advance(5)
+    with pytest.raises(ApiError) as refused:
+        await evict(cluster, name_of(second))
+    assert refused.value.details["causes"] == [
+        {"reason": "DisruptionBudget", "message": "The disruption budget web needs 2 healthy pods and has 2 currently"}
+    ]
+    (unready,) = [one for one in await cluster.pods() if (condition(one, "Ready") or {})["status"] == "False"]
+    await evict(cluster, name_of(unready))  # it serves nobody
+    await cluster.client.patch(BUDGETS, "web", {"spec": {"maxUnavailable": 2}}, "default")
+    await cluster.advance(2)
+    await evict(cluster, name_of(second))
+
+
+async def test_two_budgets_for_one_pod_are_an_error(cluster: Simulation) -> None:
+    await cluster.deploy("web", 1)
+    for name in ("a", "b"):
+        await cluster.client.create(BUDGETS, budget(maxUnavailable=1) | {"metadata": {"name": name, "namespace": "default"}})
+    await cluster.advance(2)
+    (pod_,) = await cluster.pods()
+    with pytest.raises(ApiError, match="This pod has more than one PodDisruptionBudget"):
+        await evict(cluster, name_of(pod_))
