@@ -1,0 +1,164 @@
+"""The node agent of one machine: composes pods, services, names and the node's own API over an engine and a client."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+
+from podling.aio.clock import Clock
+from podling.aio.tasks import Tasks
+from podling.base.ids import jitter
+from podling.client.client import Client
+from podling.client.events import EventRecorder
+from podling.client.informer import Informers, Scope
+from podling.client.resource import ENDPOINT_SLICES, PODS, SERVICES
+from podling.engine.engine import Engine
+from podling.linux.mount import share, unmount_if_mounted
+from podling.linux.nft import Nft
+from podling.node.cgroups import PodCgroups
+from podling.node.crew import Crew
+from podling.node.dns.server import ClusterDns
+from podling.node.engine_runtime import EngineRuntime
+from podling.node.environment import service_variables
+from podling.node.kubelet.server import KubeletServer
+from podling.node.network import PodNetwork
+from podling.node.place import NodeConfig
+from podling.node.pods import Pods
+from podling.node.proxy import table
+from podling.node.proxy.proxy import Proxy
+from podling.node.proxy.table import Ranges
+from podling.node.registration import Registration
+from podling.node.sources import Sources
+from podling.node.tokens import TokenCache
+from podling.node.volumes.volumes import Volumes
+
+API_SERVER = "kube-apiserver-kubelet-client"
+_DNS_PORT = 53
+_EVERYWHERE = "kubernetes"  # the service whose variables every pod gets, in whatever namespace
+
+
+class NodeAgent:
+    """`start` returns when the node is Ready; `close` leaves containers, services and volumes as they are."""
+
+    def __init__(self, engine: Engine, client: Client, config: NodeConfig, clock: Clock) -> None:
+        self.config = config
+        self._engine = engine
+        self._client = client
+        self._clock = clock
+        self._tasks = Tasks("node agent")
+        self._tls: ssl.SSLContext | None = None
+        self._informers = Informers(client, clock, jitter)
+        self._services = self._informers.of(SERVICES).index("namespace")
+        self._slices = self._informers.of(ENDPOINT_SLICES)
+        self._own_pods = self._informers.of(PODS, Scope(fields=f"spec.nodeName={config.name}"))
+        self._network = PodNetwork(config)
+        self._runtime = EngineRuntime(engine, self._network)
+        self._registration = Registration(config, client, clock, self._runtime)
+        self._nft = Nft()
+        self._parts: list[Pods | Proxy | ClusterDns | KubeletServer | Sources | Informers] = []
+        self._volumes = Volumes(config.pods)
+
+    async def start(self) -> None:
+        """Register, take up what is there, serve, and report Ready."""
+        await asyncio.to_thread(self._make_places)
+        node = await self._registration.register()
+        await self._network.start(node["spec"].get("podCIDR", ""))
+        await self._start_services()
+        await self._start_pods()
+        await self._registration.renew()  # first: who judges a silent node goes by the lease
+        await self._registration.report()
+        self._tasks.start(self._registration.run(), "lease")
+
+    def _make_places(self) -> None:
+        config = self.config
+        for directory in (config.root, config.run):
+            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        # Secrets and tokens are in the pods' volumes, whose own modes are what the containers' users need.
+        for directory in (config.pods, config.logs, config.sandboxes):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        for directory in (config.pods, config.sandboxes):
+            share(directory)
+
+    async def _start_services(self) -> None:
+        """Packet rules and names, before the first pod may need them."""
+        config = self.config
+        self._parts.append(self._informers)
+        await self._informers.start()
+        ranges = Ranges(config.cluster_cidr, config.service_cidr, config.cluster_dns, config.pod_devices)
+        proxy = Proxy(
+            self._nft,
+            config.table,
+            self._services,
+            self._slices,
+            self._own_pods,
+            self._clock,
+            node=config.name,
+            reserved=config.cluster_dns,
+        )
+        await proxy.start(ranges)
+        self._parts.append(proxy)
+        upstreams = [(server, _DNS_PORT) for server in config.resolver.nameservers if server != config.cluster_dns]
+        own = (config.service_cidr, config.cluster_cidr)
+        dns = ClusterDns(config.cluster_domain, own, self._services, self._slices, upstreams)
+        await dns.start(config.cluster_dns)
+        self._parts.append(dns)
+
+    async def _start_pods(self) -> None:
+        config, clock = self.config, self._clock
+        recorder = EventRecorder(self._client, clock, "kubelet", config.name)
+        self._tasks.start(recorder.run(), "events")
+        sources = Sources(self._client, clock, jitter, lambda uid: pods.refresh(uid))
+        crew = Crew(
+            config=config,
+            runtime=self._runtime,
+            client=self._client,
+            clock=clock,
+            recorder=recorder,
+            sources=sources,
+            tokens=TokenCache(self._client, clock),
+            volumes=self._volumes,
+            cgroups=PodCgroups(config.cgroup),
+            services=self._service_variables,
+        )
+        pods = Pods(crew, self._own_pods)
+        server = KubeletServer(pods, self._runtime, clock, (API_SERVER,))
+        self._tls = _server_context(config)
+        await server.start(config.address, config.kubelet_port, self._tls)
+        self._parts += [server, sources, pods]
+        await pods.start()
+
+    def _service_variables(self, namespace: str) -> Mapping[str, str]:
+        """Those of the namespace's services, and of the API server's; "" for the latter alone."""
+        services = self._services.cache.find("namespace", namespace) if namespace else []
+        api = self._services.cache.get(f"default/{_EVERYWHERE}")
+        return service_variables([*([api] if api else []), *services])
+
+    def renew(self) -> None:
+        """Show the certificate that is on disk now, in connections from here on."""
+        if self._tls is not None:
+            self._tls.load_cert_chain(self.config.certificate, self.config.key)
+
+    async def close(self) -> None:
+        """Stop; safe to call twice."""
+        await self._tasks.cancel()
+        for part in reversed(self._parts):
+            await (part.stop() if isinstance(part, Informers) else part.close())
+        self._parts.clear()
+        self._nft.close()
+
+    async def purge(self) -> None:
+        """`close`, and take away what the node holds in the kernel: after the engine's containers are gone."""
+        await self.close()
+        await self._nft.apply(table.removal(self.config.table))
+        self._nft.close()
+        for uid in self._volumes.uids():
+            await self._volumes.remove(uid)
+        await self._network.close()
+        for directory in (self.config.pods, self.config.sandboxes):
+            unmount_if_mounted(directory)
+
+
+def _server_context(config: NodeConfig) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(config.client_ca))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(config.certificate, config.key)
+    return context

@@ -1,0 +1,253 @@
+"""The pods' runtime over podling's own engine, in process."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import podling
+from podling.aio.http import ByteStream
+from podling.base.errors import AlreadyExists, Conflict, InvalidInput, NotFound, NotModified, TimedOut
+from podling.engine.attach import Attachment
+from podling.engine.container import Container
+from podling.engine.engine import Engine
+from podling.engine.execution import Exec
+from podling.engine.types import ContainerSpec, ExecSpec, LogRecord, StreamName
+from podling.images.model import ANONYMOUS, Credentials, Image
+from podling.linux.namespace import run_in
+from podling.node.network import PodNetwork
+from podling.node.runtime import (
+    POD_UID,
+    Ended,
+    Held,
+    HeldImage,
+    ImageFacts,
+    Login,
+    Output,
+    SandboxSpec,
+)
+from podling.oci.reference import parse
+
+_OUTPUT_MOST = 16 << 10
+
+
+class EngineRuntime:
+    """Implements `podling.node.runtime.PodRuntime`."""
+
+    name = "podling"
+    version = podling.__version__
+
+    def __init__(self, engine: Engine, network: PodNetwork) -> None:
+        self._engine = engine
+        self._network = network
+
+    # Sandboxes
+
+    async def run_sandbox(self, spec: SandboxSpec) -> tuple[str, ...]:
+        return await self._network.add(spec)
+
+    async def remove_sandbox(self, uid: str) -> None:
+        await self._network.remove(uid)
+
+    async def sandboxes(self) -> dict[str, tuple[str, ...]]:
+        return await self._network.listed()
+
+    # Containers
+
+    async def create(self, spec: ContainerSpec, sandbox: str) -> str:
+        joined = {kind: self._join(sandbox, kind) for kind in ("net", "ipc", "uts")}
+        namespaces = replace(spec.namespaces, network=joined["net"], ipc=joined["ipc"], uts=joined["uts"])
+        spec = replace(spec, namespaces=namespaces)
+        try:
+            return (await self._engine.containers.create(spec)).id
+        except AlreadyExists:  # made by an agent that died before it could start it
+            stale = self._engine.containers.find(spec.name)
+            if stale.state.status != "created":
+                raise
+            await stale.remove(force=True)
+            return (await self._engine.containers.create(spec)).id
+
+    def _join(self, sandbox: str, kind: str) -> str:
+        path = self._network.path(sandbox, kind)
+        return f"ns:{path}" if path.exists() else "host"
+
+    async def start(self, id: str) -> float:
+        container = self._find(id)
+        await container.start()
+        return container.state.started_at
+
+    async def stop(self, id: str, grace: float) -> None:
+        with suppress(NotModified):
+            if grace <= 0:
+                await self._find(id).kill(signal.SIGKILL)
+                await self._find(id).wait("not-running")
+            else:
+                await self._find(id).stop(grace=grace)
+
+    async def wait(self, id: str) -> Ended:
+        container = self._find(id)
+        await container.wait("not-running")
+        return _ended(container)
+
+    async def remove(self, id: str) -> None:
+        with suppress(NotFound):
+            container = self._find(id)
+            with suppress(Conflict):  # somebody is at it
+                await container.remove(force=True, volumes=True)
+            await container.wait("removed")
+
+    async def containers(self) -> list[Held]:
+        return [_held(container) for container in self._engine.containers.list() if POD_UID in container.spec.labels]
+
+    def _find(self, id: str) -> Container:
+        return self._engine.containers.find(id)
+
+    # Streams
+
+    async def run(self, id: str, command: tuple[str, ...], timeout: float) -> Output:
+        execution = await self._find(id).exec(ExecSpec(command))
+        try:
+            async with asyncio.timeout(timeout):
+                output, code = await execution.run(_OUTPUT_MOST)
+        except TimeoutError:
+            execution.kill()
+            raise TimedOut(f"command {command[0]} timed out after {timeout:g}s") from None
+        return Output(code, output)
+
+    async def exec(self, id: str, spec: ExecSpec) -> "EngineSession":
+        execution = await self._find(id).exec(spec)
+        return EngineSession(await execution.start(), execution)
+
+    async def attach(self, id: str) -> "EngineSession":
+        container = self._find(id)
+        return EngineSession(await container.attach(stdin=True, stdout=True, stderr=True, logs=False, stream=True), container)
+
+    async def logs(self, id: str, *, follow: bool = False, since: float = 0, tail: int | None = None) -> AsyncIterator[LogRecord]:
+        async for record in self._find(id).logs(follow=follow, since=since, tail=tail):
+            yield record
+
+    async def dial(self, sandbox: str, port: int) -> ByteStream:
+        path = self._network.path(sandbox, "net")
+        return SocketStream(*await _connect(path if path.exists() else None, port))
+
+    # Images
+
+    async def image(self, reference: str) -> ImageFacts | None:
+        try:
+            return _facts(self._engine.images.get(reference), reference)
+        except NotFound:
+            return None
+
+    async def pull(self, reference: str, login: Login | None) -> ImageFacts:
+        credentials = Credentials(login.username, login.password) if login else ANONYMOUS
+        return _facts(await self._engine.images.pull(reference, credentials=credentials), reference)
+
+    async def images(self) -> list[HeldImage]:
+        return [HeldImage(image.id, image.tags + image.digests, image.size) for image in self._engine.images.all()]
+
+
+def _facts(image: Image, reference: str) -> ImageFacts:
+    return ImageFacts(image.id, image.config.get("config", {}).get("User", ""), _is_local(image, reference))
+
+
+def _is_local(image: Image, reference: str) -> bool:
+    """Whether the image has come from, or gone to, no registry under this name."""
+    try:
+        repository = parse(reference).familiar_name
+    except InvalidInput:  # the whole id of an image
+        return True
+    return all(digest.partition("@")[0] != repository for digest in image.digests)
+
+
+def _ended(container: Container) -> Ended:
+    state = container.state
+    return Ended(state.exit_code, state.finished_at, state.oom_killed)
+
+
+def _held(container: Container) -> Held:
+    running = container.state.status in ("running", "paused")
+    return Held(
+        id=container.id,
+        image_id=container.image_id,
+        labels=container.spec.labels,
+        started_at=container.state.started_at,
+        running=running,
+        ended=None if running or not container.state.finished_at else _ended(container),
+    )
+
+
+async def _connect(netns: Path | None, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """To the port at the loopback address of the namespace (None: the host's)."""
+
+    def new() -> socket.socket:
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+
+    connection = new() if netns is None else run_in(netns, new)
+    try:
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    except BaseException:
+        connection.close()
+        raise
+    return await asyncio.open_connection(sock=connection)
+
+
+class SocketStream:
+    """A TCP connection as a ByteStream."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, limit: int = 65536) -> bytes:
+        return await self._reader.read(limit)
+
+    def write(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def drain(self) -> None:
+        await self._writer.drain()
+
+    def write_eof(self) -> None:
+        if not self._writer.is_closing():
+            self._writer.write_eof()
+
+    async def close(self) -> None:
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+
+class EngineSession:
+    """An engine's attachment, with what it belongs to for its size and its end."""
+
+    def __init__(self, attachment: Attachment, owner: Container | Exec) -> None:
+        self._attachment = attachment
+        self._owner = owner
+
+    async def read(self) -> tuple[StreamName, bytes] | None:
+        return await self._attachment.read()
+
+    def write(self, data: bytes) -> None:
+        self._attachment.write(data)
+
+    async def drain(self) -> None:
+        await self._attachment.drain()
+
+    def close_stdin(self) -> None:
+        self._attachment.close_stdin()
+
+    async def resize(self, rows: int, columns: int) -> None:
+        with suppress(Conflict):  # it has ended in this moment
+            if isinstance(self._owner, Exec):
+                self._owner.resize(rows, columns)
+            else:
+                await self._owner.resize(rows, columns)
+
+    async def wait(self) -> int:
+        return await self._owner.wait()
+
+    async def close(self) -> None:
+        await self._attachment.close()

@@ -1,0 +1,380 @@
+"""One pod on this node: feeds its machine with events and carries out what the machine asks."""
+
+import asyncio
+import logging
+import shutil
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
+
+from podling.aio.tasks import Tasks
+from podling.base.errors import NotFound
+from podling.client.errors import FAILURES
+from podling.client.resource import PODS
+from podling.node import ending, environment, launch
+from podling.node.crew import Crew
+from podling.node.names import hostname_of
+from podling.node.place import node_values
+from podling.node.pod.lifecycle import next_wake, probes_wanted, step
+from podling.node.pod.spec import Object, containers, host_network, init_containers, key_of, uid_of
+from podling.node.pod.state import (
+    CancelPull,
+    ClearTraces,
+    ConfigurationChanged,
+    DropSandbox,
+    DropVolumes,
+    Event,
+    Exited,
+    Forget,
+    HookFailed,
+    Instruction,
+    Launch,
+    Life,
+    MakeSandbox,
+    MakeVolumes,
+    Part,
+    Pull,
+    Record,
+    SandboxDown,
+    SandboxFailed,
+    SandboxUp,
+    Seen,
+    Started,
+    State,
+    Stop,
+    TracesCleared,
+    VolumesDown,
+    VolumesFailed,
+    VolumesUp,
+    Woke,
+)
+from podling.node.pod.status import pod_status
+from podling.node.probes import ProbeRunner
+from podling.node.pulls import ensure_image
+from podling.node.reporter import StatusReporter, is_gone
+from podling.node.runtime import SandboxSpec
+from podling.node.sources import Reference
+from podling.node.volumes.base import Context, Placed
+from podling.node.volumes.volumes import references
+
+log = logging.getLogger(__name__)
+
+_AGAIN = 60.0  # seconds until volumes that could not be brought up to date are tried again
+_UNDO_AGAIN = 5.0
+_LAST_STATUS = 30.0  # seconds that the last status may take
+
+
+class PodWorker:
+    """`finished` is called once, when nothing is left of the pod here and in the API."""
+
+    def __init__(self, crew: Crew, state: State, finished: Callable[["PodWorker"], None]) -> None:
+        self.state = state
+        self._crew = crew
+        self._finished = finished
+        self._events: deque[Event] = deque()
+        self._filled = asyncio.Event()
+        self._tasks = Tasks(f"pod {key_of(state.pod)}")
+        self._pulls: dict[str, asyncio.Task[None]] = {}
+        self._stops: dict[str, asyncio.Task[None]] = {}
+        self._placed: Mapping[str, Placed] = {}
+        self._older: dict[str, list[str]] = {}
+        self._timer: tuple[float, asyncio.Task[None]] | None = None
+        self._refresh: asyncio.Task[None] | None = None
+        self._reporter = StatusReporter(crew.client, crew.clock, state.pod)
+        self._probes = ProbeRunner(crew.runtime, crew.clock, self._tasks, self.post)
+
+    @property
+    def uid(self) -> str:
+        return uid_of(self.state.pod)
+
+    def start(self, older: Mapping[str, list[str]] | None = None) -> None:
+        """Begin work. After a restart of the agent, `older` has the ids of ended incarnations by container name."""
+        self._older = {name: list(ids) for name, ids in (older or {}).items()}
+        self._tasks.start(self._reporter.run(), "status")
+        self._tasks.start(self._run(), "events")
+        if self.state.sandbox.part is Part.READY:
+            self._tasks.start(self._crew.cgroups.make(self.state.pod), "control group")
+        for container in self.state.containers:
+            if container.alive:
+                self._watch(container.name, container.id, container.restarts)
+
+    def post(self, event: Event) -> None:
+        """Tell the machine what happened."""
+        self._events.append(event)
+        self._filled.set()
+
+    async def close(self) -> None:
+        """Stop working; containers go on running."""
+        await self._tasks.cancel()
+
+    async def _run(self) -> None:
+        while not self.state.over:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._events:
+                self._step(self._events.popleft())
+            self._settle()
+
+    def _step(self, event: Event) -> None:
+        before = self.state
+        self.state, instructions = step(before, event, self._crew.clock.now())
+        for instruction in instructions:
+            self._DOERS[type(instruction)](self, instruction)
+        if isinstance(event, Seen) and _labels_of(before.pod) != _labels_of(event.pod):
+            self._refresh_in(0)
+
+    def _settle(self) -> None:
+        """After a round of events: the status, the probes and the timer follow the state."""
+        now = self._crew.clock.now()
+        if not self.state.ended:
+            old = self._reporter.latest
+            self._reporter.report(pod_status(self.state, old, self._crew.config.address, now))
+        self._probes.align(probes_wanted(self.state), self.state)
+        self._set_timer(next_wake(self.state, now))
+
+    def _set_timer(self, at: float | None) -> None:
+        if self._timer is not None:
+            if self._timer[0] == at and not self._timer[1].done():
+                return
+            self._timer[1].cancel()
+        self._timer = None if at is None else (at, self._tasks.start(self._wake(at), "timer"))
+
+    async def _wake(self, at: float) -> None:
+        while (left := at - self._crew.clock.now()) > 0:
+            await self._crew.clock.sleep(left)
+        self.post(Woke())
+
+    # Sandbox
+
+    def _make_sandbox(self, order: MakeSandbox) -> None:
+        self._tasks.start(self._run_sandbox(), "sandbox")
+
+    async def _run_sandbox(self) -> None:
+        try:
+            sandbox = self._crew.runtime.run_sandbox(sandbox_of(self.state.pod))
+            addresses, _ = await asyncio.gather(sandbox, self._crew.cgroups.make(self.state.pod))
+            self.post(SandboxUp(addresses))
+        except FAILURES as error:
+            self.post(SandboxFailed(str(error)))
+
+    def _drop_sandbox(self, order: DropSandbox) -> None:
+        self._tasks.start(self._undo(lambda: self._crew.runtime.remove_sandbox(self.uid), SandboxDown()), "sandbox")
+
+    async def _undo(self, work: Callable[[], Coroutine[Any, Any, object]], done: Event) -> None:
+        """Tear something down, again and again until it is gone."""
+        while True:
+            try:
+                await work()
+            except FAILURES as error:
+                log.warning("pod %s: %s, again soon", key_of(self.state.pod), error)
+                await self._crew.clock.sleep(_UNDO_AGAIN)
+                continue
+            self.post(done)
+            return
+
+    # Volumes
+
+    def _make_volumes(self, order: MakeVolumes) -> None:
+        self._tasks.start(self._set_up_volumes(), "volumes")
+
+    async def _set_up_volumes(self) -> None:
+        try:
+            await self._crew.sources.hold(self.uid, references_of(self.state.pod))
+            await self._place_volumes()
+        except FAILURES as error:
+            self.post(VolumesFailed(str(error) or "timed out waiting for the configuration that the pod refers to"))
+        else:
+            self.post(VolumesUp())
+
+    async def _place_volumes(self) -> None:
+        pod = self.state.pod
+        context = Context(
+            pod=pod,
+            lookup=self._crew.sources.lookup(pod["metadata"]["namespace"]),
+            tokens=self._crew.tokens.get,
+            node=node_values(self._crew.config, self.state.addresses),
+        )
+        self._placed = await self._crew.volumes.set_up(context)
+        at = min((each.refresh_at for each in self._placed.values() if each.refresh_at), default=None)
+        if at is not None:
+            self._refresh_in(at - self._crew.clock.now())
+
+    def refresh(self) -> None:
+        """Something that the pod is made of has changed."""
+        self.post(ConfigurationChanged())
+        self._refresh_in(0)
+
+    def _refresh_in(self, seconds: float) -> None:
+        if self._refresh is not None and self._refresh is not asyncio.current_task():
+            self._refresh.cancel()
+        self._refresh = self._tasks.start(self._refresh_volumes(seconds), "volumes up to date")
+
+    async def _refresh_volumes(self, seconds: float) -> None:
+        await self._crew.clock.sleep(max(seconds, 0.0))
+        if self.state.volumes.part is not Part.READY:
+            return
+        try:
+            await self._place_volumes()
+        except FAILURES as error:
+            self._crew.record(self.state.pod, "Warning", "FailedMount", str(error))
+            self._refresh_in(_AGAIN)
+
+    def _drop_volumes(self, order: DropVolumes) -> None:
+        if self._refresh is not None:
+            self._refresh.cancel()
+        self._crew.sources.release(self.uid)
+        self._tasks.start(self._undo(lambda: self._crew.volumes.tear_down(self.uid), VolumesDown()), "volumes")
+
+    # Containers
+
+    def _pull(self, order: Pull) -> None:
+        self._pulls[order.container] = self._tasks.start(self._ensure_image(order.container), f"image of {order.container}")
+
+    async def _ensure_image(self, name: str) -> None:
+        self.post(await ensure_image(self._crew, self.state.pod, name))
+
+    def _cancel_pull(self, order: CancelPull) -> None:
+        if task := self._pulls.pop(order.container, None):
+            task.cancel()
+
+    def _launch(self, order: Launch) -> None:
+        self._tasks.start(self._start_container(order), f"start of {order.container}")
+
+    async def _start_container(self, order: Launch) -> None:
+        previous = self.state.container(order.container).id
+        event = await launch.launch(self._crew, self.state.pod, order, self.state.addresses, self._placed)
+        self.post(event)
+        if isinstance(event, Started | HookFailed):
+            self._watch(order.container, event.id, order.restarts)
+        if previous:
+            await self._retire(order.container, previous)
+
+    async def _retire(self, name: str, previous: str) -> None:
+        """Keep the latest ended incarnation for `kubectl logs --previous`, remove those before."""
+        older = self._older.setdefault(name, [])
+        for id in older:
+            if id != previous:
+                await self._crew.runtime.remove(id)
+        self._older[name] = [previous]
+
+    def _watch(self, name: str, id: str, restarts: int) -> None:
+        self._tasks.start(self._await_end(name, id, restarts), f"end of {name}")
+
+    async def _await_end(self, name: str, id: str, restarts: int) -> None:
+        try:
+            end = await self._crew.runtime.wait(id)
+        except NotFound:
+            self.post(Exited(name, id, 137, self._crew.clock.now(), message="The container could not be located"))
+            return
+        self.post(await ending.ended(self._crew, self.state.pod, name, id, restarts, end))
+
+    def _stop(self, order: Stop) -> None:
+        if task := self._stops.get(order.id):
+            task.cancel()
+        self._stops[order.id] = self._tasks.start(self._stop_container(order), f"stop of {order.container}")
+
+    async def _stop_container(self, order: Stop) -> None:
+        address = self.state.addresses[0] if self.state.addresses else ""
+        try:
+            await ending.stop(self._crew, self.state.pod, order, address)
+        except NotFound:
+            self.post(Exited(order.container, order.id, 137, self._crew.clock.now()))
+        except FAILURES as error:
+            self._crew.record(self.state.pod, "Warning", "FailedKillPod", f"error killing pod: {error}", order.container)
+            await self._crew.clock.sleep(_UNDO_AGAIN)
+            if self.state.container(order.container).life is Life.STOPPING:
+                await self._crew.runtime.stop(order.id, 0)
+
+    # The end
+
+    def _clear_traces(self, order: ClearTraces) -> None:
+        self._tasks.start(self._undo(lambda: clear_traces(self._crew, self.state.pod), TracesCleared()), "traces")
+
+    def _forget(self, order: Forget) -> None:
+        self._tasks.start(self._delete_object(), "object")
+
+    async def _delete_object(self) -> None:
+        with suppress(TimeoutError):  # a status that is refused again and again must not keep the object
+            async with asyncio.timeout(_LAST_STATUS):
+                await self._reporter.settled()
+        while not self._reporter.gone:
+            try:
+                await self._delete()
+            except FAILURES as error:
+                if await is_gone(self._crew.client, self.state.pod, error):
+                    break
+                log.warning("pod %s is not deleted, again soon: %s", key_of(self.state.pod), error)
+                await self._crew.clock.sleep(_UNDO_AGAIN)
+            else:
+                break
+        self._finished(self)
+
+    async def _delete(self) -> None:
+        metadata = self.state.pod["metadata"]
+        await self._crew.client.delete(PODS, metadata["name"], metadata["namespace"], grace=0, uid=metadata["uid"])
+
+    def _record(self, order: Record) -> None:
+        self._crew.record(self.state.pod, order.type, order.reason, order.message, order.container)
+
+    _DOERS: Mapping[type[Instruction], Callable[["PodWorker", Any], None]] = {
+        MakeSandbox: _make_sandbox,
+        DropSandbox: _drop_sandbox,
+        MakeVolumes: _make_volumes,
+        DropVolumes: _drop_volumes,
+        Pull: _pull,
+        CancelPull: _cancel_pull,
+        Launch: _launch,
+        Stop: _stop,
+        ClearTraces: _clear_traces,
+        Forget: _forget,
+        Record: _record,
+    }
+
+
+async def clear_traces(crew: Crew, pod: Object) -> None:
+    """Remove the pod's containers, sandbox, directories and logs. Safe when they are gone."""
+    uid = uid_of(pod)
+    for held in await crew.runtime.containers():
+        if held.labels.get("io.kubernetes.pod.uid") == uid:
+            await crew.runtime.remove(held.id)
+    await crew.runtime.remove_sandbox(uid)
+    await crew.cgroups.remove(uid)
+    crew.sources.release(uid)
+    crew.tokens.forget(uid)
+    await crew.volumes.remove(uid)
+    await asyncio.to_thread(shutil.rmtree, crew.config.log_directory(pod), True)
+
+
+def references_of(pod: Object) -> set[Reference]:
+    """The ConfigMaps and Secrets that the pod's volumes, environments and pulls need."""
+    namespace = pod["metadata"]["namespace"]
+    found = references(pod)
+    for container in (*init_containers(pod), *containers(pod)):
+        found |= environment.references(container)
+    found |= {("Secret", each["name"]) for each in pod["spec"].get("imagePullSecrets") or [] if each.get("name")}
+    return {(kind, namespace, name) for kind, name in found}
+
+
+def sandbox_of(pod: Object) -> SandboxSpec:
+    spec, metadata = pod["spec"], pod["metadata"]
+    sysctls = (spec.get("securityContext") or {}).get("sysctls") or []
+    ports = [port for container in containers(pod) for port in container.get("ports") or [] if port.get("hostPort")]
+    return SandboxSpec(
+        uid=uid_of(pod),
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        hostname=hostname_of(pod),
+        host_network=host_network(pod),
+        host_ipc=bool(spec.get("hostIPC")),
+        sysctls={sysctl["name"]: sysctl["value"] for sysctl in sysctls},
+        ports=tuple(map(_host_port, ports)),
+    )
+
+
+def _host_port(port: Object) -> tuple[str, int, int, str]:
+    return (port.get("hostIP") or "", port["hostPort"], port["containerPort"], (port.get("protocol") or "TCP").lower())
+
+
+def _labels_of(pod: Object) -> tuple[object, object]:
+    return pod["metadata"].get("labels"), pod["metadata"].get("annotations")
