@@ -1,0 +1,35 @@
+"""A podling that somebody looks at: what runs, until it ends or is ended."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+
+from podling.aio.tasks import Tasks
+from podling.app import processes
+from podling.app.config import Config
+from podling.app.status import Line, follow
+from podling.base.errors import Failed
+from podling.linux.process import wait_pidfd
+
+
+def watch(config: Config, show: Callable[[list[Line]], None]) -> None:
+    """Show what runs, anew with each change, until Ctrl-C or SIGTERM, or until a process ends by itself. Containers go on."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        asyncio.run(_watch(config, show))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for name in ("agent", "server"):
+            processes.stop(config.pid_file(name), grace=10.0)
+
+
+async def _watch(config: Config, show: Callable[[list[Line]], None]) -> None:
+    pids = {name: processes.PidFile(config.pid_file(name)).holder() for name in ("server", "agent")}
+    async with Tasks("up") as tasks:
+        tasks.start(follow(config, show), "status")
+        ends = {tasks.start(wait_pidfd(os.pidfd_open(pid)), name): name for name, pid in pids.items() if pid is not None}
+        ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    name = ends[ended.pop()]
+    raise Failed(f"the {name} has ended: {processes.last_line(config.log_file(name))}\nThe log is {config.log_file(name)}")
