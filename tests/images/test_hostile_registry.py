@@ -12,7 +12,7 @@ import pytest
 from images.stores import is_empty, sha256
 from podling.aio.http import Request, Response
 from podling.aio.server import HttpServer
-from podling.base.errors import Failed, PodlingError
+from podling.base.errors import Failed, PodlingError, TimedOut
 from podling.images import registry
 from podling.images.images import Images
 from podling.images.model import ANONYMOUS, Credentials, RegistrySettings
@@ -184,6 +184,50 @@ async def test_a_download_that_stops_goes_on_where_it_was(
     fake.change = stop_once
     assert (await images.pull(fake.name)).tags == (fake.name,)
     assert [request.headers.get("range") for request in fake.layer_requests()] == ["", "bytes=100-"]
+
+
+@pytest.mark.parametrize("reads", [0, 3 << 20])
+async def test_a_push_to_a_registry_that_stops_reading(
+    images: Images, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, reads: int
+) -> None:
+    monkeypatch.setattr(registry, "SILENCE", 0.5)
+    taken = 0
+
+    async def stop(request: Request) -> Response:
+        nonlocal taken
+        match request.method:
+            case "GET":
+                return Response(200, b"{}")
+            case "POST":
+                return Response(202, b"", [("Location", "/v2/upload")])
+            case "PATCH":
+                pieces = request.stream()
+                while taken < reads:
+                    taken += len(await anext(pieces))
+                await asyncio.Event().wait()
+        return Response(404, b"")
+
+    await images.import_(files(os.urandom(40 << 20)), "big:1")
+    server = HttpServer(stop)
+    host, port = await server.listen_tcp("127.0.0.1", 0)
+    await images.tag("big:1", f"{host}:{port}/big:1")
+    with pytest.raises(TimedOut, match="no answer in time"):
+        await images.push(f"{host}:{port}/big:1")
+    await server.close(grace=0)
+    assert taken >= reads
+
+
+async def files(data: bytes) -> AsyncIterator[bytes]:
+    yield files_layer({"file": data})
+
+
+@pytest.mark.parametrize(("layers", "size", "message"), [(126, 1, "max depth exceeded"), (9, 1 << 60, "no space left")])
+async def test_more_than_there_can_be(images: Images, fake: FakeRegistry, layers: int, size: int, message: str) -> None:
+    document = json.loads(fake.manifest)
+    announced = [{**document["layers"][0], "digest": f"sha256:{n:064x}", "size": size} for n in range(layers)]
+    fake.manifest = json.dumps({**document, "layers": announced}).encode()
+    await refused(images, fake, message)
+    assert len(fake.seen) == 2  # the ping and the manifest
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"token": 5}', b'{"access_token": null}'])

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import ssl
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -30,6 +30,9 @@ IDLE_PER_ORIGIN = 128  # a burst of requests must not end in a burst of handshak
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+_STEP = 256 << 10  # bytes of a streamed body whose departure is progress
+
+Progress = Callable[[], None]
 RequestBody = bytes | AsyncIterable[bytes] | None
 Exchange = tuple[Wire, Head, asyncio.Task[None] | None]
 """A connection, the head of the answer that comes over it, and the task that still sends the request's body."""
@@ -266,13 +269,13 @@ class HttpClient:
         """Send a request and wait for the head of its answer.
 
         `timeout` (seconds, None for ever) holds until the head is there, and again for `ClientResponse.body`; streams take
-        their time. An idempotent request that meets a pooled connection just closed is sent again. Raises ConnectionFailed,
-        TimedOut, InvalidInput.
+        their time, but a body that is streamed may not stand still that long. An idempotent request that meets a pooled
+        connection just closed is sent again. Raises ConnectionFailed, TimedOut, InvalidInput.
         """
         call = self._call(method, url, headers, body)
         with self.naming(call):
-            async with asyncio.timeout(timeout):
-                exchange = await self._converse(call)
+            async with patience(timeout) as progress:
+                exchange = await self._converse(call, progress=progress)
         return ClientResponse(self, call, exchange, timeout)
 
     async def get(
@@ -365,24 +368,24 @@ class HttpClient:
         except OSError as error:
             raise ConnectionFailed(f"cannot reach {call.origin}: {error.strerror or error}") from error
 
-    async def _converse(self, call: Call, fresh: bool = False) -> Exchange:
+    async def _converse(self, call: Call, fresh: bool = False, progress: Progress = lambda: None) -> Exchange:
         wire = None if fresh else self._pooled(call.origin)
         if wire is not None:
             try:
-                return await self._exchange(wire, call)
+                return await self._exchange(wire, call, progress)
             except (Broken, ConnectionError):
                 if not call.replayable:
                     raise
-        return await self._exchange(await self._connect(call.origin), call)
+        return await self._exchange(await self._connect(call.origin), call, progress)
 
-    async def _exchange(self, wire: Wire, call: Call) -> Exchange:
+    async def _exchange(self, wire: Wire, call: Call, progress: Progress) -> Exchange:
         sending = None
         try:
             wire.write(call.head())
             if isinstance(call.body, bytes):
                 wire.write(call.body)
             elif call.body is not None:
-                sending = self._tasks.start(send_body(wire, call.body, call.chunked), f"sending {call.where}")
+                sending = self._tasks.start(send_body(wire, call.body, call.chunked, progress), f"sending {call.where}")
             wire.flush()
             return wire, await read_head(wire), sending
         except BaseException:
@@ -453,12 +456,32 @@ async def read_head(wire: Wire) -> Head:
             return head
 
 
-async def send_body(wire: Wire, body: AsyncIterable[bytes], chunked: bool) -> None:
-    """Send a body as it comes. A server that has answered and gone doesn't want the rest: that is no error here."""
+@contextlib.asynccontextmanager
+async def patience(seconds: float | None) -> AsyncIterator[Progress]:
+    """Raises TimeoutError in the block after so many seconds (None: never) without a call of the function that it gives."""
+    loop = asyncio.get_running_loop()
+    over = False
+    async with asyncio.timeout(seconds) as limit:
+
+        def progress() -> None:
+            if seconds is not None and not over:
+                limit.reschedule(loop.time() + seconds)
+
+        try:
+            yield progress
+        finally:
+            over = True
+
+
+async def send_body(wire: Wire, body: AsyncIterable[bytes], chunked: bool, progress: Progress) -> None:
+    """Send a body as it comes, telling of each step. A server that has answered and gone doesn't want the rest: that is no
+    error here."""
     with contextlib.suppress(ConnectionError):
         async for piece in body:
-            if piece:
-                wire.write(frame_chunk(piece) if chunked else piece)
+            for start in range(0, len(piece), _STEP):
+                step = piece[start : start + _STEP]
+                wire.write(frame_chunk(step) if chunked else step)
                 await wire.drain()
+                progress()
         if chunked:
             wire.write(b"0\r\n\r\n")

@@ -56,6 +56,11 @@ class ContentStore:
     def has(self, digest: str) -> bool:
         return self.path(digest).exists()
 
+    def free(self) -> int:
+        """Bytes that the disk still takes."""
+        place = os.statvfs(self._blobs)
+        return place.f_bavail * place.f_frsize
+
     def size(self, digest: str) -> int:
         """Bytes. Raises NotFound."""
         try:

@@ -182,7 +182,7 @@ class Repository:
         return response
 
     async def _send(self, method: str, url: str, headers: HeaderList, body: RequestBody) -> ClientResponse:
-        return await self._client.request(method, url, headers, body, timeout=60 if body is None else None)
+        return await self._client.request(method, url, headers, body, timeout=SILENCE)
 
     def _is_ours(self, url: str) -> bool:
         """Credentials go to the registry alone, not to where it sends us."""

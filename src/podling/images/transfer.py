@@ -9,7 +9,7 @@ import orjson
 from podling.aio.client import ConnectionFailed
 from podling.aio.clock import Clock
 from podling.base import ids
-from podling.base.errors import InvalidInput, NotFound
+from podling.base.errors import Failed, InvalidInput, NotFound
 from podling.images import packing
 from podling.images.content import ContentStore, Ingest
 from podling.images.layers import Layers
@@ -24,6 +24,7 @@ from podling.oci.platform import Platform
 _ATTEMPTS = 5
 _PAUSE = 1.0  # seconds before the second attempt; each further one waits as much longer
 _PIECE = 1 << 20
+_DEPTH = 125  # layers of one image, as many as Docker has
 
 Hold = Callable[[Iterable[str], Iterable[str]], None]
 """Told of blobs and chain ids before anybody could collect them."""
@@ -89,6 +90,7 @@ class Pull:
     async def _image(self, manifest: Manifest) -> str:
         """Bring all parts; gives the manifest that the image has here already, by which it needs no other parts."""
         blobs = [manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
+        await asyncio.to_thread(self._check_fits, manifest)
         await asyncio.to_thread(self._hold, blobs, [])
         await self._blob(manifest["config"], quiet=True)
         config = parse_config(self._content.read(manifest["config"]["digest"]))
@@ -104,6 +106,14 @@ class Pull:
         for layer in manifest["layers"]:  # those whose snapshot was there already
             await self._layer(layer)
         return ""
+
+    def _check_fits(self, manifest: Manifest) -> None:
+        """Refuse what the disk can't take before anything is on its way: blobs are held to the sizes that are said here."""
+        if len(manifest["layers"]) > _DEPTH:
+            raise InvalidInput("max depth exceeded")
+        missing = {layer["digest"]: layer["size"] for layer in manifest["layers"] if not self._content.has(layer["digest"])}
+        if (size := sum(missing.values())) > (free := self._content.free()):
+            raise Failed(f"no space left on device: the image's layers are {size} bytes, {free} are free")
 
     async def _layer(self, layer: Descriptor) -> None:
         if not self._content.has(layer["digest"]):
