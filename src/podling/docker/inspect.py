@@ -4,13 +4,11 @@ Source: Docker Engine API, ContainerSummary and ContainerInspectResponse.
 """
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from podling.base.errors import NotFound
 from podling.docker import timestamps
 from podling.docker.host_config import host_config
-from podling.engine.bringup import LOG_FILE
 from podling.engine.container import Container
 from podling.engine.engine import Engine
 from podling.engine.types import ContainerSpec, ContainerState, Mount
@@ -94,7 +92,7 @@ def full(container: Container, engine: Engine) -> Json:
         "ResolvConfPath": str(directory / "resolv.conf"),
         "HostnamePath": str(directory / "hostname"),
         "HostsPath": str(directory / "hosts"),
-        "LogPath": str(_log_path(spec, directory)),
+        "LogPath": str(container.log_path),
         "Name": f"/{container.name}",
         "RestartCount": state.restart_count,
         "Driver": "overlay2",
@@ -109,10 +107,6 @@ def full(container: Container, engine: Engine) -> Json:
         "Config": config(container),
         "NetworkSettings": _network_settings(container, engine),
     }
-
-
-def _log_path(spec: ContainerSpec, directory: Path) -> Path:
-    return Path(spec.log_path) if spec.log_path else directory / LOG_FILE
 
 
 def state_json(state: ContainerState) -> Json:

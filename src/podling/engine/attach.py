@@ -3,9 +3,15 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
+from podling.base.errors import NotFound
 from podling.engine.types import LogRecord, StreamName
+from podling.runtime.base import Runtime
 from podling.runtime.stdio import Stdio
+
+if TYPE_CHECKING:
+    from podling.engine.container import Container
 
 Chunk = tuple[StreamName, bytes]
 
@@ -110,3 +116,41 @@ class Attachment:
             self._stdio.set_result(None)
         elif (stdio := self._stdio.result()) is not None:
             await stdio.close()
+
+
+class Attachments:
+    """Those of one container: they are connected while it runs, and wait for its next start while it does not."""
+
+    def __init__(self, container: "Container", runtime: Runtime) -> None:
+        self._container = container
+        self._runtime = runtime
+        self._waiting: list[tuple[Attachment, bool]] = []  # and whether with the past
+
+    def add(self, attachment: Attachment, *, logs: bool) -> None:
+        """`logs` gives the past first."""
+        if self._container.running:
+            self._begin(attachment, logs=logs)
+        else:
+            self._waiting.append((attachment, logs))
+
+    def _begin(self, attachment: Attachment, *, logs: bool) -> None:
+        attachment.begin(self._streams(attachment), self._container.logs(follow=True, joined="plain") if logs else None)
+
+    def _streams(self, attachment: Attachment) -> Stdio | None:
+        try:
+            return self._runtime.attach(self._container.id, stdin=attachment.wants_stdin)
+        except NotFound:
+            return None  # it has ended in this moment
+
+    def connect(self) -> None:
+        """The container is there."""
+        for attachment, logs in self._waiting:
+            if attachment.pending:
+                self._begin(attachment, logs=logs)
+        self._waiting.clear()
+
+    def give_up(self) -> None:
+        """It won't start."""
+        for attachment, _ in self._waiting:
+            attachment.begin(None)
+        self._waiting.clear()

@@ -8,10 +8,12 @@ from dataclasses import replace
 from podling.base.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from podling.base.ids import container_id
 from podling.engine import links, logdriver
-from podling.engine.bringup import block_numbers, expect, missing_source, take_down_lost
+from podling.engine.bringup import expect, take_down_lost
 from podling.engine.container import Container
 from podling.engine.defaults import check_name, generate_name, with_image
+from podling.engine.devices import block_numbers
 from podling.engine.lifecycle import Life
+from podling.engine.mounts import missing_source
 from podling.engine.record import Record
 from podling.engine.surroundings import Surroundings
 from podling.engine.types import ContainerSpec, Mount, Namespaces
@@ -61,13 +63,14 @@ class Containers:
         for name in [name for name, holder in self._names.items() if holder == identifier]:
             del self._names[name]
 
-    def gone(self, container: Container) -> None:
-        self._containers.pop(container.id, None)
-        self._release_names(container.id)
-        self._around.execs.forget(container.id)
+    def gone(self, identifier: str) -> None:
+        self._containers.pop(identifier, None)
+        self._release_names(identifier)
+        self._around.execs.forget(identifier)
 
-    def started(self, container: Container) -> None:
+    def started(self, identifier: str) -> None:
         """Tell those that link to it where it is now."""
+        container = self._containers[identifier]
         for other in self._containers.values():
             if other.running and other.links_to(container):
                 self._around.tasks.start(other.refresh_hosts(), f"{other.id[:12]} links")

@@ -10,11 +10,11 @@ from pathlib import Path
 from podling.aio.clock import Clock, SystemClock
 from podling.aio.tasks import Tasks
 from podling.base.errors import Conflict, NotFound
-from podling.engine.bringup import mount_points
 from podling.engine.container import Container
 from podling.engine.containers import Containers
 from podling.engine.events import Events
 from podling.engine.execution import Execs
+from podling.engine.mounts import mount_points
 from podling.engine.record import Records
 from podling.engine.surroundings import Surroundings
 from podling.images.images import LAYER_LIMITS, Images

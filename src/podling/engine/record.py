@@ -19,6 +19,7 @@ from podling.engine.types import ContainerSpec
 log = logging.getLogger(__name__)
 _FILE = "container.json"
 _VOLUMES = "volumes.json"
+_LOG = "container.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Records:
 
     def directory(self, container: str) -> Path:
         return self._root / container
+
+    def log_path(self, record: Record) -> Path:
+        """The container's log file."""
+        return Path(record.spec.log_path) if record.spec.log_path else self.directory(record.id) / _LOG
 
     def prepare(self, container: str) -> Path:
         """An empty directory for a container to be."""

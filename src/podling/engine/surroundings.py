@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """The engine's parts. `find` gives another container by name or id (NotFound); `claim` takes a name for the container with an
-    id, in place of the one it has (AlreadyExists); `started` is told of each start, `gone` of a removed container."""
+    id, in place of the one it has (AlreadyExists); `started` is told the id of each that starts, `gone` of each removed one."""
 
     images: Images
     networks: Networks
@@ -41,8 +41,8 @@ class Surroundings:
     execs: "Execs"
     find: "Callable[[str], Container]"
     claim: "Callable[[str, str], None]"
-    started: "Callable[[Container], None]"
-    gone: "Callable[[Container], None]"
+    started: Callable[[str], None]
+    gone: Callable[[str], None]
 
     def netns(self, container: str) -> Path:
         """Where a container's network namespace is kept."""
