@@ -24,7 +24,6 @@ BODIES = {
 NOT_SERVED = {
     "componentstatuses": {"watch"},  # its OpenAPI has the verb, its discovery document has not
     "csinodes": {"status"},  # of a later version
-    "pods": {"resize"},
 }
 STREAMS = {"attach", "exec", "portforward", "proxy"}
 VERBS = {"post": "create", "put": "update"}

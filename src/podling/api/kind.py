@@ -42,6 +42,8 @@ class Subresource:
 
 
 STATUS = Subresource("status", ("get", "patch", "update"))
+PROXIED = ("create", "delete", "get", "patch", "update")
+"""The verbs of the methods that go through to what a proxy subresource is about."""
 
 
 @dataclass(frozen=True, slots=True)

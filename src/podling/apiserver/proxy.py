@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from podling.aio import pump
-from podling.aio.client import ConnectionFailed, HttpClient, UpgradeRefused
+from podling.aio.client import ConnectionFailed, HttpClient, TimedOut, UpgradeRefused
 from podling.aio.http import HeaderList, Request, Response
 from podling.api.status import ApiError, bad_request, not_found
 from podling.apiserver.call import Call
@@ -20,6 +20,8 @@ _HOP = frozenset({"host", "authorization", "content-length", "transfer-encoding"
 # PodExecOptions and PodAttachOptions, as the kubelet calls them.
 _STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty", "command": "command"}
 _TRUE = ("1", "true", "True")
+HEAD_SECONDS = 30.0
+"""For a node to begin its answer; what follows takes its time."""
 
 
 class NodeProxy:
@@ -42,8 +44,8 @@ class NodeProxy:
                 )
         url = self._url(call, pod, "containerLogs", container, call.request.query.items())
         try:
-            reply = await self._client.request("GET", url, timeout=None)
-        except ConnectionFailed as error:
+            reply = await self._client.request("GET", url, timeout=HEAD_SECONDS)
+        except (ConnectionFailed, TimedOut) as error:
             raise _unreachable(url, error) from error
         if not reply.ok:
             reason = {400: "BadRequest", 404: "NotFound"}.get(reply.status, "InternalError")
@@ -147,5 +149,5 @@ def _address(call: Call, pod: Object) -> str:
     return f"https://{host}:{port}"
 
 
-def _unreachable(url: str, error: ConnectionFailed) -> ApiError:
+def _unreachable(url: str, error: ConnectionFailed | TimedOut) -> ApiError:
     return ApiError(503, "ServiceUnavailable", f"error trying to reach the node: {error.message}")

@@ -57,6 +57,7 @@ def edit_rules() -> list[Object]:
     return [
         *written,
         rule("", ("pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"), (*READ, *WRITE)),
+        rule("", "pods/resize", ("patch", "update")),
         rule("", ("pods/eviction", "serviceaccounts/token"), ("create",)),
         rule("", "events", WRITE),
         rule("", "serviceaccounts", ("impersonate",)),
@@ -107,6 +108,17 @@ def scheduler_rules() -> list[Object]:
     ]
 
 
+def proxier_rules() -> list[Object]:
+    """What knows the way to services and to the pods of other nodes."""
+    return [
+        rule("", ("endpoints", "services"), ("list", "watch")),
+        rule("", "nodes", READ),
+        rule(("", "events.k8s.io"), "events", ("create", "patch", "update")),
+        rule("discovery.k8s.io", "endpointslices", ("list", "watch")),
+        rule("networking.k8s.io", "servicecidrs", ("list", "watch")),
+    ]
+
+
 CERTIFICATES, REQUESTS = "certificates.k8s.io", "certificatesigningrequests"
 SIGNERS = ("kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving", "legacy-unknown")
 
@@ -153,6 +165,7 @@ CLUSTER_ROLES: tuple[tuple[str, list[Object]], ...] = (
     ("system:kubelet-api-admin", [rule("", "nodes", ("get", "list", "watch", "proxy")),
                                   rule("", ("nodes/log", "nodes/metrics", "nodes/proxy", "nodes/stats"), ALL)]),
     ("system:node", node_rules()),
+    ("system:node-proxier", proxier_rules()),
     ("system:node-bootstrapper", [rule(CERTIFICATES, REQUESTS, ("create", *READ))]),
     *((f"system:certificates.k8s.io:certificatesigningrequests:{name}", [rule(CERTIFICATES, f"{REQUESTS}/{name}", ("create",))])
       for name in ("nodeclient", "selfnodeclient")),
@@ -170,6 +183,7 @@ CLUSTER_ROLE_BINDINGS: tuple[tuple[str, str, str], ...] = (
     ("system:public-info-viewer", "Group", "system:unauthenticated"),
     ("system:monitoring", "Group", "system:monitoring"),
     ("system:service-account-issuer-discovery", "Group", "system:serviceaccounts"),
+    ("system:node-proxier", "User", "system:kube-proxy"),
     ("system:node-bootstrapper", "Group", "system:bootstrappers"),
     ("system:certificates.k8s.io:certificatesigningrequests:nodeclient", "Group", "system:bootstrappers"),
     ("system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", "Group", "system:nodes"),

@@ -71,10 +71,14 @@ SUBRESOURCE: dict[tuple[str, str], Handle] = {
     ("ephemeralcontainers", "get"): read.get,
     ("ephemeralcontainers", "update"): write.update,
     ("ephemeralcontainers", "patch"): patch.patch,
+    ("resize", "get"): read.get,
+    ("resize", "update"): write.update,
+    ("resize", "patch"): patch.patch,
 }
 
 
-SUBRESOURCES = {"", "attach", "exec", "log", "portforward", "token", *(name for name, _ in SUBRESOURCE)}  # that are counted
+# that are counted
+SUBRESOURCES = {"", "attach", "exec", "log", "portforward", "proxy", "token", *(name for name, _ in SUBRESOURCE)}
 _SELECTING = ("list", "watch", "deletecollection")
 _NAMED = {"create": False, "update": True, "patch": True}  # whether the path ends with a name
 

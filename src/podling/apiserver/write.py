@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from podling.aio.http import Response
-from podling.api.core import pod
+from podling.api.core import pod, resize
 from podling.api.field import FieldError, at
 from podling.api.kind import Kind
+from podling.api.metadata import validate_update
 from podling.api.objects import name_of, namespace_of, thaw
 from podling.api.status import ApiError, already_exists, bad_request, conflict, invalid, not_found
 from podling.api.timestamps import rfc3339
@@ -191,11 +192,20 @@ SPEC = Strategy(_prepare_spec, lambda kind, new, old: kind.errors(new, old))
 EPHEMERAL = Strategy(
     lambda _, new, old: new.update(pod.prepare_ephemeral(new, old)), lambda _, new, old: pod.ephemeral_errors(new, old)
 )
+
+
+def _prepare_resize(kind: Kind, new: Object, old: Object) -> None:
+    kind.default(new)
+    resize.narrow(new, old)
+    kind.prepare_update(new, old)
+
+
+RESIZE = Strategy(_prepare_resize, lambda _, new, old: [*validate_update(new, old), *resize.errors(new, old)])
 STATUS = Strategy(_prepare_status, lambda kind, new, old: kind.status_errors(new, old))
 
 
 def strategy_of(call: Call) -> Strategy:
-    return {"status": STATUS, "ephemeralcontainers": EPHEMERAL}.get(call.attributes.subresource, SPEC)
+    return {"status": STATUS, "ephemeralcontainers": EPHEMERAL, "resize": RESIZE}.get(call.attributes.subresource, SPEC)
 
 
 async def update(call: Call) -> Response:

@@ -24,6 +24,7 @@ from podling.apiserver.node_authorizer import NodeAuthorizer, PodsOfNodes
 from podling.apiserver.pki import Authority
 from podling.apiserver.proxy import NodeProxy
 from podling.apiserver.rbac import RbacAuthorizer
+from podling.apiserver.reverse_proxy import ReverseProxy, unverified
 from podling.apiserver.reviews import Reviews
 from podling.apiserver.server import ApiServer
 from podling.apiserver.signing import ClusterSigner, subject_of
@@ -37,6 +38,7 @@ from podling.client.client import Client
 from podling.client.informer import Informers
 from podling.client.transport import DirectTransport
 from podling.controllers.certificates import certificates
+from podling.controllers.nodes.ipam import node_ipam
 from podling.controllers.runner import run_controllers
 from podling.scheduler.loop import run_scheduler
 from podling.store.sqlite import SqliteStore
@@ -92,7 +94,8 @@ async def serve(config: Config, step: Callable[[str], None]) -> AsyncIterator[No
             ca=authority.pair.certificate,
             jitter=jitter,
             identity=config.node_name,
-            more=(certificates(ClusterSigner(authority, clock), subject_of),),
+            more=(certificates(ClusterSigner(authority, clock), subject_of), node_ipam(config.cluster_cidr)),
+            node_grace=config.node_monitor_grace_period,
         )
         tasks.start(controllers, "controllers")
         scheduler = run_scheduler(_client(api, SCHEDULER), informers, clock, jitter=jitter, identity=config.node_name)
@@ -110,6 +113,9 @@ def _api(config: Config, store: SqliteStore, clock: SystemClock, stack: AsyncExi
     agents = HttpClient(tls=tls)
     stack.push_async_callback(agents.close)
     proxy = NodeProxy(agents)
+    workloads = HttpClient(tls=unverified())
+    stack.push_async_callback(workloads.close)
+    behind = ReverseProxy(agents, workloads)
     keys = TokenKeys((config.pki / "sa.key").read_bytes(), f"https://kubernetes.default.svc.{config.cluster_domain}", clock)
     storage = Storage(store, open_encryption(config.server_root))
     tokens = ServiceAccountTokens(keys, partial(_find, storage))
@@ -135,6 +141,9 @@ def _api(config: Config, store: SqliteStore, clock: SystemClock, stack: AsyncExi
             ("", "pods", "exec"): proxy.exec,
             ("", "pods", "attach"): proxy.attach,
             ("", "pods", "portforward"): proxy.port_forward,
+            ("", "pods", "proxy"): behind.pod,
+            ("", "services", "proxy"): behind.service,
+            ("", "nodes", "proxy"): behind.node,
         },
         documents=oidc.documents(keys),
         auditor=_auditor(config, clock),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from podling.api import names, objects
 from podling.api.columns import AGE, NAME
 from podling.api.field import Cursor, FieldError, at
-from podling.api.kind import STATUS, Column, Kind, Object
+from podling.api.kind import PROXIED, STATUS, Column, Kind, Object, Subresource
 from podling.api.rules import not_negative, one_of
 from podling.base import quantity
 
@@ -97,7 +97,7 @@ NODE = Kind(
     short=("no",),
     namespaced=False,
     born_with_status=True,
-    subresources=(STATUS,),
+    subresources=(Subresource("proxy", PROXIED, kind="NodeProxyOptions"), STATUS),
     default=default,
     validate=validate,
     validate_status=validate_status,

@@ -9,7 +9,7 @@ from podling.api.core import podspec
 from podling.api.core.pod_columns import COLUMNS
 from podling.api.core.resources import qos_class
 from podling.api.field import Cursor, FieldError, at
-from podling.api.kind import STATUS, Kind, Object, Subresource, paths
+from podling.api.kind import PROXIED, STATUS, Kind, Object, Subresource, paths
 
 _ONLY = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
@@ -183,6 +183,8 @@ POD = Kind(
         Subresource("exec", _STREAM, kind="PodExecOptions"),
         Subresource("log", ("get",)),
         Subresource("portforward", _STREAM, kind="PodPortForwardOptions"),
+        Subresource("proxy", PROXIED, kind="PodProxyOptions"),
+        Subresource("resize", ("get", "patch", "update")),
         STATUS,
     ),
     default=default,

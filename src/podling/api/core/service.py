@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from podling.api import names, objects
 from podling.api.columns import AGE, NAME, joined
 from podling.api.field import Cursor, FieldError, at
-from podling.api.kind import STATUS, VERBS, Column, Kind, Object, paths
+from podling.api.kind import PROXIED, STATUS, VERBS, Column, Kind, Object, Subresource, paths
 from podling.api.rules import between, chosen, ip_address, named, one_of, port, port_or_name
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
@@ -210,7 +210,7 @@ SERVICE = Kind(
     short=("svc",),
     categories=("all",),
     verbs=VERBS,
-    subresources=(STATUS,),
+    subresources=(Subresource("proxy", PROXIED, kind="ServiceProxyOptions"), STATUS),
     check_name=names.label_1035,
     default=default,
     prepare=prepare,
