@@ -91,7 +91,7 @@ def node_config(config: Config) -> NodeConfig:
         address=config.node_address,
         instance=config.instance,
         pod_cidr=config.pod_cidr,
-        cluster_cidr=config.pod_cidr,
+        cluster_cidr=config.cluster_cidr,
         service_cidr=config.service_cidr,
         cluster_dns=config.service_address(10),
         cluster_domain=config.cluster_domain,

@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from ipaddress import IPv4Address, IPv4Network
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,17 @@ DEFAULT_ROOT = Path("/var/lib/podling")
 DEFAULT_RUN = Path("/run/podling")
 DEFAULT_FILE = Path("/etc/podling/config.toml")
 MEMORY = "instance.json"
+USUAL_CLUSTER = "10.244.0.0/16"
 LOG_FORMATS = ("text", "json")
+NODE_ROUTES = ("direct", "vxlan")
+NUMBERS = (
+    "api_port",
+    "kubelet_port",
+    "max_layer_bytes",
+    "max_layer_files",
+    "node_lease_duration_seconds",
+    "node_monitor_grace_period",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,13 @@ class Config:
     api_address: str = "127.0.0.1"
     api_port: int = 6443
     kubelet_port: int = 10250
-    pod_cidr: str = "10.244.0.0/24"
+    pod_cidr: str = "10.244.0.0/24"  # of the first node; "" for one that the cluster gives a range of `cluster_cidr`
+    cluster_cidr: str = ""
+    node_cidr: str = "10.245.0.0/24"
+    node_ip: str = ""
+    node_routes: str = "direct"  # or vxlan, where nodes are not on one segment
+    node_lease_duration_seconds: int = 40
+    node_monitor_grace_period: int = 40
     service_cidr: str = "10.96.0.0/16"
     cluster_domain: str = "cluster.local"
     docker_group: str = "docker"
@@ -108,8 +125,8 @@ class Config:
 
     @property
     def node_address(self) -> str:
-        """The machine's address on the pod bridge: where pods and the server reach the agent, and pods the API."""
-        return str(IPv4Network(self.pod_cidr)[1])
+        """Where pods and the server reach the agent, and pods the API: the gateway of the node's pods where none is set."""
+        return self.node_ip or str(IPv4Network(self.pod_cidr)[1])
 
     def service_address(self, index: int) -> str:
         """The `index`th address of the service range: 1 is the API, 10 the DNS."""
@@ -127,7 +144,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> C
     if "root" in settings and "run" not in settings and Path(settings["root"]) != DEFAULT_ROOT:
         settings["run"] = Path(settings["root"]) / "run"
     config = Config(**{name: _typed(name, value) for name, value in settings.items()})
-    return _checked(_remembered(_completed(config, environ), settings))
+    return _checked(_ranged(_remembered(_completed(config, environ), settings)))
 
 
 def _completed(config: Config, environ: Mapping[str, str]) -> Config:
@@ -141,6 +158,23 @@ def _completed(config: Config, environ: Mapping[str, str]) -> Config:
         kubeconfig=Path(kubeconfig) if config.kubeconfig == Path() else config.kubeconfig,
         docker_config=Path(docker_config) if config.docker_config == Path() else config.docker_config,
     )
+
+
+def _ranged(config: Config) -> Config:
+    """Where only one is set: the first node has the first range of the cluster's, the cluster what the first node has."""
+    with contextlib.suppress(ValueError):
+        usual = IPv4Network(USUAL_CLUSTER)
+        if config.pod_cidr and not config.cluster_cidr:
+            inside = IPv4Network(config.pod_cidr).subnet_of(usual)
+            return replace(config, cluster_cidr=str(usual) if inside else config.pod_cidr)
+        if _is_usual(config, "pod_cidr") and not _is_usual(config, "cluster_cidr"):
+            return replace(config, pod_cidr=_first_range(config.cluster_cidr))
+    return config
+
+
+def _first_range(cluster: str) -> str:
+    whole = IPv4Network(cluster)
+    return str(next(whole.subnets(new_prefix=max(24, whole.prefixlen))))
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -165,7 +199,7 @@ def _typed(name: str, value: Any) -> Any:
                 return Path(os.path.abspath(value))
             case "audit_policy" | "audit_log":
                 return os.path.abspath(value) if value else ""
-            case "api_port" | "kubelet_port" | "max_layer_bytes" | "max_layer_files":
+            case _ if name in NUMBERS:
                 return int(value)
             case "insecure_registries" | "registry_mirrors":
                 return tuple(filter(None, value.split(","))) if isinstance(value, str) else tuple(value)
@@ -176,24 +210,43 @@ def _typed(name: str, value: Any) -> Any:
 
 
 def _checked(config: Config) -> Config:
-    for name in ("pod_cidr", "service_cidr"):
-        try:
-            IPv4Network(getattr(config, name))
-        except ValueError as error:
-            raise InvalidInput(f"{name}: {error}") from None
-    if IPv4Network(config.pod_cidr).overlaps(IPv4Network(config.service_cidr)):
-        raise InvalidInput(f"pod_cidr {config.pod_cidr} and service_cidr {config.service_cidr} overlap")
+    _check_ranges(config)
     for name in ("api_port", "kubelet_port"):
         if not 0 < getattr(config, name) <= LAST_PORT:
             raise InvalidInput(f"{name}: {getattr(config, name)} is no port: 1 to {LAST_PORT}")
+    for name in ("node_lease_duration_seconds", "node_monitor_grace_period"):
+        if getattr(config, name) <= 0:
+            raise InvalidInput(f"{name}: {getattr(config, name)} is too little: 1 or more seconds")
     if complaints := names.subdomain(config.node_name):
         raise InvalidInput(f"node_name: {config.node_name!r}: {complaints[0]}")
-    if config.log_format not in LOG_FORMATS:
-        raise InvalidInput(f"log_format: {config.log_format!r} is none of {', '.join(LOG_FORMATS)}")
-    with contextlib.suppress(ValueError):
-        IPv4Address(config.api_address)
-        return config
-    raise InvalidInput(f"api_address: {config.api_address!r} is no IPv4 address")
+    for name, known in (("log_format", LOG_FORMATS), ("node_routes", NODE_ROUTES)):
+        if getattr(config, name) not in known:
+            raise InvalidInput(f"{name}: {getattr(config, name)!r} is none of {', '.join(known)}")
+    for name in ("api_address", "node_ip"):
+        try:
+            if getattr(config, name) or name == "api_address":
+                IPv4Address(getattr(config, name))
+        except ValueError:
+            raise InvalidInput(f"{name}: {getattr(config, name)!r} is no IPv4 address") from None
+    return config
+
+
+def _check_ranges(config: Config) -> None:
+    ranges = {}
+    for name in ("pod_cidr", "cluster_cidr", "node_cidr", "service_cidr"):
+        try:
+            if value := getattr(config, name):
+                ranges[name] = IPv4Network(value)
+        except ValueError as error:
+            raise InvalidInput(f"{name}: {error}") from None
+    pods = ranges.get("pod_cidr")
+    if pods is None and not config.node_ip:
+        raise InvalidInput("pod_cidr: a node without one needs node_ip")
+    if pods is not None and not pods.subnet_of(ranges["cluster_cidr"]):
+        raise InvalidInput(f"pod_cidr {pods} is not within cluster_cidr {config.cluster_cidr}")
+    for first, second in combinations([name for name in ranges if name != "pod_cidr"], 2):
+        if ranges[first].overlaps(ranges[second]):
+            raise InvalidInput(f"{first} {ranges[first]} and {second} {ranges[second]} overlap")
 
 
 def _host_name() -> str:
@@ -210,7 +263,7 @@ def _remembered(config: Config, settings: Mapping[str, Any]) -> Config:
 
 
 LAST_PORT = 65535
-CHOSEN = ("api_port", "kubelet_port", "pod_cidr", "service_cidr")
+CHOSEN = ("api_port", "kubelet_port", "pod_cidr", "cluster_cidr", "node_cidr", "service_cidr")
 
 
 def settle(config: Config, settings: Mapping[str, Any]) -> Config:
@@ -218,19 +271,28 @@ def settle(config: Config, settings: Mapping[str, Any]) -> Config:
     memory = config.root / MEMORY
     if memory.exists():
         return config
-    offset = 1 + int(config.tag, 16) % 60 if config.tag else 0
-    free: dict[str, Any] = {
-        "api_port": _free_port(config.api_port),
-        "kubelet_port": _free_port(config.kubelet_port),
-        "pod_cidr": f"10.244.{offset}.0/24",
-        "service_cidr": f"10.{96 + offset}.0.0/16",
-    }
-    chosen = {name: value for name, value in free.items() if settings.get(name) is None}
-    config = replace(config, **chosen)
+    free: dict[str, Any] = {"api_port": _free_port(config.api_port), "kubelet_port": _free_port(config.kubelet_port)}
+    chosen = free | {name: value for name, value in _free_ranges(config).items() if _is_usual(config, name)}
+    chosen = {name: value for name, value in chosen.items() if settings.get(name) is None}
+    config = _checked(replace(config, **chosen))
     require_port(config)
     config.root.mkdir(parents=True, exist_ok=True, mode=0o711)
     write_atomic(memory, json.dumps({name: asdict(config)[name] for name in CHOSEN}).encode())
     return config
+
+
+def _is_usual(config: Config, name: str) -> bool:
+    return bool(getattr(config, name) == (getattr(Config(), name) or USUAL_CLUSTER))
+
+
+def _free_ranges(config: Config) -> dict[str, str]:
+    """Ranges by the instance's tag. The first node's is the first of the cluster's; who sets that alone has one node."""
+    offset = 1 + int(config.tag, 16) % 60 if config.tag else 0
+    ranges = {"node_cidr": f"10.245.{offset}.0/24", "service_cidr": f"10.{96 + offset}.0.0/16"}
+    if not _is_usual(config, "pod_cidr"):
+        return ranges
+    cluster = f"10.{160 + offset}.0.0/16" if offset else USUAL_CLUSTER
+    return {**ranges, "cluster_cidr": cluster, "pod_cidr": _first_range(cluster)}
 
 
 def require_port(config: Config) -> None:

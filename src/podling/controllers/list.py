@@ -20,7 +20,7 @@ from podling.controllers.job.expiry import TTL_AFTER_FINISHED
 from podling.controllers.job.orphans import JOB_ORPHANS
 from podling.controllers.namespace import namespace
 from podling.controllers.nodes.eviction import TAINT_EVICTION
-from podling.controllers.nodes.lifecycle import NODE_LIFECYCLE
+from podling.controllers.nodes.lifecycle import GRACE, node_lifecycle
 from podling.controllers.nodes.pod_garbage import POD_GARBAGE
 from podling.controllers.replica_set import REPLICA_SET
 from podling.controllers.replication_controller import REPLICATION_CONTROLLER
@@ -29,8 +29,8 @@ from podling.controllers.stateful_set.controller import STATEFUL_SET
 from podling.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION
 
 
-def standing(ca: bytes) -> tuple[Controller, ...]:
-    """Those of certain resources. `ca` (PEM) vouches for the server's certificate."""
+def standing(ca: bytes, node_grace: float = GRACE) -> tuple[Controller, ...]:
+    """Those of certain resources. `ca` (PEM) vouches for the server's certificate; a node may be silent for `node_grace` seconds."""
     return (
         REPLICA_SET,
         REPLICATION_CONTROLLER,
@@ -47,7 +47,7 @@ def standing(ca: bytes) -> tuple[Controller, ...]:
         ENDPOINT_SLICE_MIRRORING,
         ENDPOINT,
         service_account(ca),
-        NODE_LIFECYCLE,
+        node_lifecycle(node_grace),
         TAINT_EVICTION,
         POD_GARBAGE,
         CLAIM_PROTECTION,

@@ -25,6 +25,7 @@ from podling.client.workqueue import WorkQueue
 from podling.controllers.actions import IN_FLIGHT, Doer, Written
 from podling.controllers.controller import Controller, Watch
 from podling.controllers.list import over_all, standing
+from podling.controllers.nodes.lifecycle import GRACE
 from podling.controllers.plan import Patch, Plan, difference
 from podling.controllers.view import Failure, Fetched, Key, View
 
@@ -238,15 +239,17 @@ async def run_controllers(
     jitter: Jitter,
     identity: str = "",
     more: tuple[Controller, ...] = (),
+    node_grace: float = GRACE,
 ) -> None:
     """Run all controllers until cancelled, while `identity` leads; without an identity there is no election.
 
-    `more` are those that hold something of the caller's, such as a key.
+    `more` are those that hold something of the caller's, such as a key. A node may be silent for `node_grace` seconds.
 
     A server that comes back with the same identity leads at once.
     """
     resources = await _discovered(client, clock, jitter)
-    prepare((*standing(ca), *more, *over_all(resources)), informers)
+    fixed = (*standing(ca, node_grace), *more)
+    prepare((*fixed, *over_all(resources)), informers)
     await informers.start()
 
     async def work() -> None:
@@ -259,7 +262,7 @@ async def run_controllers(
             tasks.start(runner.run(), controller.name)
 
         async with Tasks("controllers") as tasks:
-            for controller in (*standing(ca), *more):
+            for controller in fixed:
                 start(controller, tasks)
             await _run_over_all(resources, start, informers, lambda: _discovered(client, clock, jitter), clock)
 

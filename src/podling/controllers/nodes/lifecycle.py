@@ -3,6 +3,8 @@
 Source: Kubernetes documentation "Nodes", node status and heartbeats (a Lease in kube-node-lease, or the status itself).
 """
 
+from functools import partial
+
 from podling.api import taints
 from podling.api.objects import Object, condition, is_deleting, name_of, with_condition
 from podling.api.timestamps import parse, rfc3339
@@ -12,7 +14,7 @@ from podling.controllers.controller import Controller, Watch
 from podling.controllers.plan import Action, Event, Patch, Plan
 from podling.controllers.view import Key, View
 
-GRACE = 40.0  # seconds without a heartbeat
+GRACE = 40.0  # kube-controller-manager's --node-monitor-grace-period
 LEASE_NAMESPACE = "kube-node-lease"
 HEARTBEATS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 # condition, its status -> the taint that keeps new pods away
@@ -29,10 +31,11 @@ _OURS = {(key, "NoSchedule") for key in _NO_SCHEDULE.values()} | {(key, "NoExecu
 _OURS.add((taints.UNSCHEDULABLE, "NoSchedule"))
 
 
-def reconcile(node: Object, view: View, now: float) -> Plan:
+def reconcile(node: Object, view: View, now: float, grace: float = GRACE) -> Plan:
+    """`grace` is how many seconds without a heartbeat a node is believed to live."""
     if is_deleting(node):
         return Plan()
-    left = heard(node, view) + GRACE - now
+    left = heard(node, view) + grace - now
     status = None if left > 0 else unknown(node, now)
     current = node if status is None else {**node, "status": status}
     actions: list[Action] = []
@@ -151,10 +154,11 @@ def node_of(pod: Object, view: View) -> list[Key]:
     return [(NODES, name)] if node is not None and not is_ready(node) else []
 
 
-NODE_LIFECYCLE = Controller(
-    "node",
-    primary=(Watch(NODES, matters=matters),),
-    reconcile=reconcile,
-    watches=(Watch(PODS, node_of, ("node",)), Watch(LEASES)),
-    timed=(LEASES, NODES),
-)
+def node_lifecycle(grace: float = GRACE) -> Controller:
+    return Controller(
+        "node",
+        primary=(Watch(NODES, matters=matters),),
+        reconcile=partial(reconcile, grace=grace),
+        watches=(Watch(PODS, node_of, ("node",)), Watch(LEASES)),
+        timed=(LEASES, NODES),
+    )
