@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -172,3 +173,43 @@ def test_a_null_in_a_list_or_map_is_what_go_makes_of_it():
     assert clean["metadata"]["labels"] == {"a": ""}
     assert clean["spec"]["containers"][0]["args"] == [""]
     assert clean["spec"]["containers"][0]["resources"] == {"limits": {"cpu": "0"}}
+
+
+@given(st.dictionaries(st.sampled_from(["metadata", "spec", "status"]), json_values))
+def test_a_reader_makes_of_a_value_what_the_walk_makes_of_it(obj):
+    kind = schemas().of_kind("v1", "Pod")
+    try:
+        walked = decode.decode(obj, kind, schemas())
+    except decode.DecodeError as error:
+        with pytest.raises(decode.DecodeError, match=re.escape(str(error))):
+            decode.decode(obj, kind)
+    else:
+        assert decode.decode(obj, kind) == walked
+
+
+KEYS = st.sampled_from(["a", "b", 'a":', "a\\", '"', "a b", ' "']) | st.text(max_size=3)
+
+
+@st.composite
+def written(draw, depth=2):
+    """JSON text whose objects may have a name twice."""
+    if depth == 0 or draw(st.booleans()):
+        return json.dumps(draw(KEYS | st.integers()))
+    gap = draw(st.sampled_from(["", " ", "\n\t"]))
+    if draw(st.booleans()):
+        return f"[{','.join(draw(st.lists(written(depth - 1), max_size=2)))}]"
+    pairs = draw(st.lists(st.tuples(KEYS, written(depth - 1)), max_size=3))
+    return f"{{{','.join(f'{json.dumps(name)}{gap}:{gap}{value}' for name, value in pairs)}}}"
+
+
+@given(written())
+def test_what_cannot_repeat_does_not(text):
+    value = json.loads(text)
+    if isinstance(value, dict) and not decode.may_repeat(text.encode(), value):
+        assert decode.duplicates(text.encode()) == []
+
+
+def test_applied_by_kubectl_cannot_repeat():
+    obj = {"metadata": {"annotations": {"last-applied": json.dumps(pod())}}, "spec": {}}
+    for text in (json.dumps(obj), json.dumps(obj, indent=2)):
+        assert not decode.may_repeat(text.encode(), obj)

@@ -10,12 +10,14 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import orjson
 
 from podling.api import status, timestamps
 from podling.api.objects import Object, version_of
+from podling.api.reader import Readers
 from podling.api.schema import Schemas, Shape, Type, schemas
 from podling.base import quantity
 
@@ -43,6 +45,11 @@ Decoder = Callable[[Object], Decoded]
 
 def decode(obj: Object, kind: Type, table: Schemas | None = None) -> Decoded:
     """A clean copy of `obj`. Nulls are dropped, as absent fields. Raises DecodeError."""
+    if table is None:
+        try:
+            return Decoded(_readers().type(kind)(obj))
+        except (ValueError, KeyError):
+            pass  # it is not as plain as that: walk it, to say where
     walk = _Walk(table or schemas())
     return Decoded(walk.type(obj, kind, ""), walk.unknown)
 
@@ -80,7 +87,7 @@ def decoded_as(obj: Object, api_version: str, kind: str, decoder: Decoder | None
 def strictly(
     body: bytes, obj: Object, api_version: str, kind: str, validation: str = "Strict", decoder: Decoder | None = None
 ) -> tuple[Object, list[str]]:
-    """`obj`, parsed from `body`, as a clean object of its kind, and warnings.
+    """`obj` as a clean object of its kind, and warnings. `body` is the JSON that it was parsed from; b"" where none can repeat.
 
     `validation` is Strict (unknown and repeated fields are errors), Warn or Ignore. Raises ApiError.
     """
@@ -88,7 +95,8 @@ def strictly(
     if validation == "Ignore":
         return decoded.obj, []
     complaints = [f'unknown field "{path}"' for path in decoded.unknown]
-    complaints += [f'duplicate field "{path}"' for path in duplicates(body)]
+    if body:
+        complaints += [f'duplicate field "{path}"' for path in duplicates(body)]
     if complaints and validation == "Strict":
         raise cannot_handle(api_version, kind, f"strict decoding error: {', '.join(complaints)}")
     return decoded.obj, complaints
@@ -97,6 +105,11 @@ def strictly(
 def cannot_handle(api_version: str, kind: str, cause: str) -> status.ApiError:
     """400: the body is no such object."""
     return status.bad_request(f'{kind} in version "{version_of(api_version)}" cannot be handled as a {kind}: {cause}')
+
+
+@cache
+def _readers() -> Readers:
+    return Readers(schemas())
 
 
 class _Walk:
@@ -271,6 +284,37 @@ class _Repeating(dict[str, Any]):
     """A JSON object in which names came more than once."""
 
     repeated: tuple[str, ...] = ()
+
+
+_SPACE = b" \t\r\n"
+
+
+def may_repeat(body: bytes, value: Any) -> bool:
+    """Whether fields may come more than once in `body`, the JSON that `value` was read from; False is certain.
+
+    Each field has a colon behind a quotation mark, and only text inside strings can have more of them than `value` has fields.
+    """
+    bare = body.translate(None, _SPACE)
+    colons = bare.count(b'":')
+    if b"\\\\" not in bare:  # else the backslash before a quotation mark may be a name's own last character
+        colons -= bare.count(b'\\":')
+    return colons != _count_fields(value)
+
+
+def _count_fields(value: Any) -> int:
+    """The fields of all objects in a JSON value."""
+    count = 0
+    todo = [value]
+    while todo:
+        node = todo.pop()
+        if type(node) is dict:
+            count += len(node)
+            node = node.values()
+        for each in node:
+            kind = type(each)
+            if kind is dict or kind is list:
+                todo.append(each)
+    return count
 
 
 def duplicates(body: bytes) -> list[str]:

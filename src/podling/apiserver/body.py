@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from podling.aio.http import BodyTooLarge
-from podling.api.decode import Decoder, decoded_as, strictly
+from podling.api.decode import Decoder, decoded_as, may_repeat, strictly
 from podling.api.field import quote
 from podling.api.status import ApiError, bad_request, too_large, unsupported_media_type
 from podling.apiserver import protobuf
@@ -36,14 +36,15 @@ def content_type(call: Call) -> str:
 
 async def read_object(call: Call, api_version: str, kind: str) -> Object:
     """The object in the body, which is of `kind` or doesn't say. Raises 400, 413, 415."""
-    data = await read(call)
-    obj = parse(data, kind, content_type(call))
+    data, media = await read(call), content_type(call)
+    obj = parse(data, kind, media)
+    repeats = media in _JSON_TYPES and may_repeat(data, obj)
     name_kind(obj, api_version, kind)
-    return checked(call, obj, api_version, kind, data if content_type(call) in _JSON_TYPES else b"{}")
+    return checked(call, obj, api_version, kind, data if repeats else b"")
 
 
-def checked(call: Call, obj: Object, api_version: str, kind: str, data: bytes = b"{}") -> Object:
-    """`obj` with its known fields alone; others and, in the JSON of `data`, repeated ones are refused or warned of.
+def checked(call: Call, obj: Object, api_version: str, kind: str, data: bytes = b"") -> Object:
+    """`obj` with its known fields alone; others are refused or warned of. So are repeated ones in `data`, JSON that may have some.
 
     Managed fields stay as they are: they are large, and whoever reads them looks at their form.
     """
