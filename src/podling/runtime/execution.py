@@ -121,7 +121,9 @@ async def execute(chosen: Program, state: Path, bundle: Path, container: str, la
     """Start the process; whether it could be started shows in `wait`."""
     place = bundle / f"exec-{secrets.token_hex(4)}"
     place.mkdir(mode=0o700)
-    (place / "process.json").write_bytes(orjson.dumps(launch.process))
+    # The runtime sets the size before it starts the program; set from here, the program could look before it is there.
+    size = {"consoleSize": {"height": launch.rows, "width": launch.columns}} if launch.rows else {}
+    (place / "process.json").write_bytes(orjson.dumps({**launch.process, **size}))
     command = [chosen.path, f"--root={state}", f"--log={place / 'log'}", "exec", "--process", str(place / "process.json")]
     command += ["--pid-file", str(place / "pid")]
     if not launch.process.get("terminal"):
@@ -179,8 +181,6 @@ async def _over_console_socket(
         master = await _receive_terminal(listener, child)
     if master < 0:
         return RuntimeExec(child, _nothing(), place, args0)
-    if launch.rows:
-        _set_size(master, launch.rows, launch.columns)
     return RuntimeExec(child, over_terminal(master, stdin=launch.stdin), place, args0, master)
 
 
