@@ -107,6 +107,22 @@ async def test_containers_find_each_other_by_name(networks, sandbox, tcp):
     assert not networks.has_resolver(db.id)
 
 
+@pytest.mark.root
+async def test_a_link_is_a_name_for_one_alone(networks, sandbox, netns, tmp_path):
+    await networks.create("blue")
+    web, db, other = sandbox("web"), sandbox("db"), sandbox("other")
+    there = await networks.connect("blue", db)
+    await networks.connect("blue", web, links={"Store": "db"})
+    await networks.connect("blue", other)
+    assert addresses_of(await look_up(web.netns, "store")) == [there.ip]
+    assert (await look_up(other.netns, "store")).code == dnswire.SERVFAIL
+    await networks.close()
+    again = Networks(tmp_path / "state", "7e57", netns=netns, upstream=[])
+    await again.start({web.id, db.id})
+    assert addresses_of(await look_up(web.netns, "store")) == [there.ip]
+    await again.close()
+
+
 def addresses_of(message):
     return [str(dnswire.address_of(record)) for record in message.answers]
 

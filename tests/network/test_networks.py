@@ -10,6 +10,7 @@ from podling.linux import address, link, route, sysctl
 from podling.linux.namespace import remove
 from podling.linux.netlink import Netlink
 from podling.linux.nft import Nft
+from podling.network.bridge import Bridge
 from podling.network.networks import Networks
 from podling.network.ports import PortRequest
 from podling.testing.traffic import HOST, OUTSIDE
@@ -118,6 +119,25 @@ async def test_a_failed_connection_leaves_nothing(networks, sandbox, netns):
     with Netlink(netns) as net:
         assert {found.name for found in link.listed(net)} == before
     assert networks.endpoints_of(gone.id) == []
+
+
+async def test_a_failed_connection_frees_its_address_even_where_the_undo_fails(networks, sandbox, netns, monkeypatch):
+    web = sandbox("web")
+    await networks.create("inner", pools=[{"subnet": "10.66.0.0/29"}])
+
+    async def refuse(*_):
+        raise OSError("first")
+
+    async def refuse_too(*_):
+        raise OSError("second")
+
+    for _ in range(6):
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="first"):
+            patched.setattr(Bridge, "attach", refuse)
+            patched.setattr(Bridge, "detach", refuse_too)
+            await networks.connect("inner", web)
+    assert networks.endpoints(networks.find("inner").id) == []
+    assert (await networks.connect("inner", web)).address.startswith("10.66.0.")
 
 
 async def test_the_default_route_moves_on(networks, sandbox, outside, serve, ask):

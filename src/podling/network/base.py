@@ -52,7 +52,8 @@ class Sandbox:
 class Endpoint:
     """One sandbox's place in one network. Addresses carry their prefix length, "172.17.0.2/16"; "" is none.
 
-    `device` is the host's end, `gateway` and `gateway6` are where packets leave to ("" in an internal network).
+    `device` is the host's end, `gateway` and `gateway6` are where packets leave to ("" in an internal network). `aliases` are
+    names of the sandbox for all in the network, `links` names that it alone knows, and whom they mean.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Endpoint:
     gateway: str = ""
     gateway6: str = ""
     aliases: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
     default_route: bool = False
 
     @property

@@ -4,7 +4,8 @@ Names live in a network: an endpoint is found by the names and aliases that it h
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from podling.aio import dnswire
 from podling.aio.dnsserver import Answer
@@ -12,6 +13,7 @@ from podling.aio.dnswire import Question
 from podling.base.ids import short
 from podling.network.base import Endpoint
 
+EMPTY: Mapping[str, str] = MappingProxyType({})
 TTL = 600  # seconds, as Docker's
 EMBEDDED = "127.0.0.11"  # where a container finds its resolver
 
@@ -60,11 +62,14 @@ class NameTable:
         """Who has the address in one of `networks`."""
         return next((found for network in networks if (found := self._by_address.get((network, address)))), None)
 
-    def answer(self, networks: Collection[str], question: Question) -> Answer | None:
-        """What the networks know of a question; None if it isn't about one of their names."""
+    def answer(self, networks: Collection[str], question: Question, links: Mapping[str, str] = EMPTY) -> Answer | None:
+        """What the networks know of a question; None if it isn't about one of their names.
+
+        `links` are names that only who asks knows, each with the name that it stands for.
+        """
         if question.type == dnswire.PTR:
             return self._reverse(networks, question)
-        found = self.find(networks, question.name)
+        found = self.find(networks, links.get(question.name, question.name).lower())
         if not found:
             return None
         wanted = {dnswire.A: ("ip",), dnswire.AAAA: ("ip6",), dnswire.ANY: ("ip", "ip6")}.get(question.type, ())

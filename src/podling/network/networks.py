@@ -1,30 +1,27 @@
 """All container networks of one engine: made, found, connected, published, and found again after a restart."""
 
 import asyncio
-import contextlib
-import errno
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from podling.aio.clock import Clock, SystemClock
-from podling.aio.dnsserver import Answer, Upstream, nameservers
-from podling.aio.dnswire import Question
-from podling.base.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, NotFound, PodlingError
+from podling.aio.dnsserver import Upstream, nameservers
+from podling.base.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, PodlingError
 from podling.base.ids import container_id
 from podling.linux import link, route
 from podling.linux.netlink import Netlink
 from podling.linux.nft import Nft
 from podling.network import ipam, macvlan
 from podling.network.base import Driver, Endpoint, Host, Names, Network, Pool, Rates, Sandbox
-from podling.network.bridge import Bridge, set_default_route
-from podling.network.dns import Resolvers
+from podling.network.bridge import Bridge
+from podling.network.doors import Doors
+from podling.network.endpoints import Endpoints, Tell
 from podling.network.firewall import NETWORK_SETS, PORT_MAPS, Firewall, network_elements
 from podling.network.macvlan import Macvlan
-from podling.network.names import NameTable
 from podling.network.plain import Plain
 from podling.network.ports import PortRequest, Ports, Published
 from podling.network.state import State
@@ -33,7 +30,6 @@ log = logging.getLogger(__name__)
 
 BUILTIN = ("bridge", "host", "none")
 _RESOLV_CONF = Path("/etc/resolv.conf")
-Tell = Callable[[str, Network, str], None]
 
 
 class Networks:
@@ -67,18 +63,14 @@ class Networks:
             "host": plain,
             "null": plain,
         }
-        self._ports = Ports(self._host, self._firewall)
-        self._names = NameTable()
         servers = nameservers(_RESOLV_CONF.read_text()) if upstream is None and _RESOLV_CONF.exists() else upstream or []
-        self._resolvers = Resolvers(self._lookup, Upstream(servers))
         self._state = State(state / "networks.db")
         self._clock = clock or SystemClock()
         self._spaces = spaces
         self._tell = tell
         self._networks: dict[str, Network] = {}
-        self._endpoints: dict[str, Endpoint] = {}
-        self._last: dict[str, str] = {}
-        self._rates: dict[str, Rates] = {}
+        self._endpoints = Endpoints(self._host, self._networks, self._drivers, self._state, Upstream(servers), tell)
+        self._doors = Doors(Ports(self._host, self._firewall), self._endpoints, self._state)
         self._lock = asyncio.Lock()
 
     # Life
@@ -89,19 +81,13 @@ class Networks:
         for record in self._state.all("network"):
             network = _network(record)
             self._networks[network.id] = network
-        for record in self._state.all("endpoint"):
-            endpoint = Endpoint(**{**record, "aliases": tuple(record["aliases"])})
-            self._endpoints[endpoint.id] = endpoint
-        for sandbox, rates in self._state.all("rates"):
-            if sandbox in live:
-                self._rates[sandbox] = Rates(**rates)
-            else:
-                self._state.delete("rates", sandbox)
         for name, driver in (("host", "host"), ("none", "null")):
             if self._find(name) is None:
                 await self._keep(Network(container_id(), name, driver, created=self._clock.now(), builtin=True))
         await self._make_again()
-        await self._reconnect(live)
+        await self._endpoints.restore(live)
+        self._doors.restore()
+        self._reconcile_rules()
         if self._find("bridge") is None:
             await self._create_default()
 
@@ -112,49 +98,24 @@ class Networks:
             except (OSError, PodlingError) as error:
                 log.error("network %s cannot be made again: %s", network.name, error)
 
-    async def _reconnect(self, live: Collection[str]) -> None:
-        """Endpoints whose sandbox and interface still are there stay, the others go."""
-        there = {n.id: await self._drivers[n.driver].attached(n, self.endpoints(n.id)) for n in self._networks.values()}
-        for endpoint in list(self._endpoints.values()):
-            network = self._networks.get(endpoint.network)
-            if network and endpoint.sandbox in live and (not endpoint.device or endpoint.device in there[network.id]):
-                await self._enter(network, endpoint)
-            else:
-                await self._forget(endpoint)
-        self._publish_again()
-        if any(network.driver == "bridge" for network in self._networks.values()):
-            self._firewall.reconcile(NETWORK_SETS, self._network_elements())
-            self._firewall.reconcile(PORT_MAPS, self._ports.elements())
-
-    def _publish_again(self) -> None:
-        for record in list(self._state.all("ports")):
-            published = [Published(**item) for item in record]
-            sandbox = published[0].sandbox
-            endpoint = self._door(sandbox)
-            if endpoint is None:
-                self._state.delete("ports", sandbox)
-                continue
-            requests = [PortRequest(p.port, p.protocol, p.host, p.host_port) for p in published]
-            try:
-                self._ports.publish(endpoint, requests)
-            except (OSError, PodlingError) as error:
-                log.error("ports of %s cannot be published again: %s", endpoint.name, error)
-
-    def _network_elements(self) -> list[tuple[str, Any]]:
+    def _reconcile_rules(self) -> None:
         bridges = [network for network in self._networks.values() if network.driver == "bridge"]
-        return [element for network in bridges for element in network_elements(network, self._bridge.bridge_of(network))]
+        if bridges:
+            elements = [each for network in bridges for each in network_elements(network, self._bridge.bridge_of(network))]
+            self._firewall.reconcile(NETWORK_SETS, elements)
+            self._firewall.reconcile(PORT_MAPS, self._doors.elements())
 
     async def close(self) -> None:
         """Let go of sockets. Networks, endpoints and rules stay: traffic goes on without us."""
-        await self._resolvers.close_all()
-        await self._ports.release_all()
+        await self._endpoints.close()
+        await self._doors.close()
         self._nft.close()
         self._state.close()
 
     async def purge(self) -> None:
         """Remove every kernel object of this instance: interfaces, rules. For good; then `close`."""
-        await self._resolvers.close_all()
-        await self._ports.release_all()
+        await self._endpoints.close()
+        await self._doors.close()
         bridges = {self._bridge.bridge_of(n) for n in self._networks.values() if n.driver == "bridge"}
         await asyncio.to_thread(self._delete_links, bridges)
         await self._firewall.purge()
@@ -269,7 +230,6 @@ class Networks:
                 raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({names})")
             await self._drivers[network.driver].remove(network)
             self._networks.pop(network.id, None)
-            self._last.pop(network.id, None)
             self._state.delete("network", network.id)
             await asyncio.to_thread(self._state.flush)
             self._tell("destroy", network, "")
@@ -301,16 +261,15 @@ class Networks:
         """The interface of a bridge network on the host."""
         return self._bridge.bridge_of(self.find(reference))
 
-    # Endpoints
+    # Endpoints and ports
 
     def endpoints(self, network: str) -> list[Endpoint]:
         """Who is in a network (its id)."""
-        return [endpoint for endpoint in self._endpoints.values() if endpoint.network == network]
+        return self._endpoints.of_network(network)
 
     def endpoints_of(self, sandbox: str) -> list[Endpoint]:
         """Where a sandbox is, in the order of its interfaces."""
-        mine = [endpoint for endpoint in self._endpoints.values() if endpoint.sandbox == sandbox]
-        return sorted(mine, key=lambda endpoint: (len(endpoint.interface), endpoint.interface))
+        return self._endpoints.of_sandbox(sandbox)
 
     async def connect(
         self,
@@ -322,210 +281,72 @@ class Networks:
         mac: str = "",
         interface: str = "",
         aliases: Iterable[str] = (),
+        links: Mapping[str, str] | None = None,
         upstream: Sequence[tuple[str, int]] = (),
     ) -> Endpoint:
-        """Put a sandbox into a network; given addresses are taken as they are. `upstream` replaces the host's DNS servers.
+        """Put a sandbox into a network; given addresses are taken as they are. `aliases` are further names of it, `links` names
+        of others (name or id) that it alone uses. `upstream` replaces the host's DNS servers.
 
-        Raises NotFound, Conflict (already in it, address taken), InvalidInput, Unavailable (pool full), OSError.
+        Raises NotFound, Forbidden (already in it), Conflict (address taken), InvalidInput, Unavailable (pool full), OSError.
         """
-        network = self.find(reference)
-        driver = self._drivers[network.driver]
-        endpoint = Endpoint(container_id(), network.id, sandbox.id, sandbox.name, str(sandbox.netns), aliases=tuple(aliases))
-        if any(other.network == network.id for other in self.endpoints_of(sandbox.id)):
-            raise Forbidden(f"endpoint with name {sandbox.name} already exists in network {network.name}")
-        if driver.addressed:
-            endpoint = self._addressed(network, endpoint, address, address6, mac, interface)
-        # Taken before the first await, so that nobody else is given the same addresses.
-        self._endpoints[endpoint.id] = endpoint
-        try:
-            await driver.attach(network, endpoint)
-            if (rates := self.rates_of(sandbox.id)) != Rates():
-                await driver.limit(network, endpoint, rates)
-            await self._enter(network, endpoint, upstream)
-        except BaseException:
-            await self._forget(endpoint)
-            raise
-        self._state.put("endpoint", endpoint.id, asdict(endpoint))
-        self._tell("connect", network, sandbox.id)
-        return endpoint
-
-    def _addressed(self, network: Network, endpoint: Endpoint, address: str, address6: str, mac: str, interface: str) -> Endpoint:
-        mine = self.endpoints_of(endpoint.sandbox)
-        changes: dict[str, Any] = {}
-        for pool in network.pools:
-            suffix = "6" if ":" in pool.subnet else ""
-            changes["address" + suffix] = self._allocate(network, pool, address6 if suffix else address)
-            changes["gateway" + suffix] = "" if network.internal else pool.gateway
-        if (address6 and "address6" not in changes) or (address and "address" not in changes):
-            raise InvalidInput(f"invalid endpoint settings: no configured subnet contains IP address {address6 or address}")
-        taken = {other.interface for other in mine}
-        name = interface or next(f"eth{n}" for n in range(len(taken) + 1) if f"eth{n}" not in taken)
-        if name in taken:
-            raise Conflict(f"interface {name} is in use")
-        return replace(
-            endpoint,
-            interface=name,
-            device=self._host.names.device(endpoint.id),
-            mac=_checked_mac(mac) if mac else ipam.mac_of(changes["address"]),
-            default_route=not network.internal and not any(other.default_route for other in mine),
-            **changes,
+        return await self._endpoints.connect(
+            self.find(reference),
+            sandbox,
+            address=address,
+            address6=address6,
+            mac=mac,
+            interface=interface,
+            aliases=aliases,
+            links=links,
+            upstream=upstream,
         )
-
-    def _allocate(self, network: Network, pool: Pool, wanted: str) -> str:
-        six = ":" in pool.subnet
-        taken = [other.ip6 if six else other.ip for other in self.endpoints(network.id)]
-        if wanted:
-            return ipam.reserve(pool, wanted, taken)
-        chosen = ipam.allocate(pool, taken, self._last.get(pool.subnet, ""))
-        self._last[pool.subnet] = chosen.partition("/")[0]
-        return chosen
-
-    async def _enter(self, network: Network, endpoint: Endpoint, upstream: Sequence[tuple[str, int]] = ()) -> None:
-        """Make the endpoint's names known, and serve names to it, as user-defined networks do."""
-        if network.builtin:
-            return
-        self._names.add(endpoint, network.name)
-        try:
-            await self._resolvers.open(endpoint.sandbox, endpoint.netns, upstream)
-        except OSError as error:
-            # A container that serves DNS itself has the port.
-            if error.errno != errno.EADDRINUSE:
-                raise
 
     async def disconnect(self, reference: str, sandbox: str, *, gone: bool = False) -> None:
         """Take a sandbox (its id) out of a network. With `gone` its namespace is going away anyhow, and its interfaces with it.
 
         Raises NotFound if the network isn't there; a sandbox that isn't in it is no error.
         """
-        network = self.find(reference)
-        for endpoint in self.endpoints_of(sandbox):
-            if endpoint.network == network.id:
-                await self._forget(endpoint, detach=not gone)
-                self._tell("disconnect", network, sandbox)
+        await self._endpoints.disconnect(self.find(reference), sandbox, gone=gone)
 
     async def release(self, sandbox: str) -> None:
         """Everything of a sandbox whose namespace has gone or is about to: ports, names, addresses. Idempotent."""
         self.unpublish(sandbox)
-        self._forget_rates(sandbox)
-        for endpoint in self.endpoints_of(sandbox):
-            await self._forget(endpoint, detach=False)
-            if (network := self._networks.get(endpoint.network)) is not None:
-                self._tell("disconnect", network, sandbox)
-
-    async def _forget(self, endpoint: Endpoint, *, detach: bool = True) -> None:
-        network = self._networks.get(endpoint.network)
-        if network and detach:
-            await self._drivers[network.driver].detach(network, endpoint)
-        self._names.discard(endpoint)
-        self._endpoints.pop(endpoint.id, None)
-        self._state.delete("endpoint", endpoint.id)
-        rest = self.endpoints_of(endpoint.sandbox)
-        if not any(self._names_served(other) for other in rest):
-            await self._resolvers.close(endpoint.sandbox)
-        if endpoint.default_route and detach:
-            self._pass_on_default_route(rest)
-
-    def _pass_on_default_route(self, rest: Sequence[Endpoint]) -> None:
-        heir = next((other for other in rest if other.gateway or other.gateway6), None)
-        if heir is None:
-            return
-        heir = replace(heir, default_route=True)
-        with Netlink(heir.netns) as net:
-            set_default_route(net, heir)
-        self._endpoints[heir.id] = heir
-        self._state.put("endpoint", heir.id, asdict(heir))
+        await self._endpoints.release(sandbox)
 
     async def limit(self, sandbox: str, rates: Rates) -> None:
         """Limit what a sandbox sends and is sent, on its interfaces of now and later, until `release`.
 
         Raises InvalidInput for a network that can't, and for a rate below zero; then the earlier limits hold.
         """
-        if rates.egress < 0 or rates.ingress < 0:
-            raise InvalidInput(f"invalid rate: {min(rates.egress, rates.ingress)} bits per second")
-        before = self.rates_of(sandbox)
-        if rates == before:
-            return
-        try:
-            await self._apply_rates(sandbox, rates)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                await self._apply_rates(sandbox, before)
-            raise
-        self._forget_rates(sandbox)
-        if rates != Rates():
-            self._rates[sandbox] = rates
-            self._state.put("rates", sandbox, [sandbox, asdict(rates)])
-
-    def _forget_rates(self, sandbox: str) -> None:
-        if self._rates.pop(sandbox, None) is not None:
-            self._state.delete("rates", sandbox)
-
-    async def _apply_rates(self, sandbox: str, rates: Rates) -> None:
-        for endpoint in self.endpoints_of(sandbox):
-            network = self._networks[endpoint.network]
-            await self._drivers[network.driver].limit(network, endpoint, rates)
+        await self._endpoints.limit(sandbox, rates)
 
     def rates_of(self, sandbox: str) -> Rates:
         """The limits of a sandbox."""
-        return self._rates.get(sandbox, Rates())
+        return self._endpoints.rates_of(sandbox)
 
     def rename(self, sandbox: str, name: str) -> None:
         """A container has got another name."""
-        for endpoint in self.endpoints_of(sandbox):
-            self._names.discard(endpoint)
-            renamed = replace(endpoint, name=name)
-            if self._names_served(endpoint):
-                self._names.add(renamed, self._networks[endpoint.network].name)
-            self._endpoints[endpoint.id] = renamed
-            self._state.put("endpoint", endpoint.id, asdict(renamed))
+        self._endpoints.rename(sandbox, name)
 
     def has_resolver(self, sandbox: str) -> bool:
         """Whether the sandbox's names are answered at 127.0.0.11."""
-        return any(self._names_served(endpoint) for endpoint in self.endpoints_of(sandbox))
-
-    def _names_served(self, endpoint: Endpoint) -> bool:
-        network = self._networks.get(endpoint.network)
-        return network is not None and not network.builtin
-
-    def _lookup(self, sandbox: str, question: Question) -> Answer | None:
-        return self._names.answer([endpoint.network for endpoint in self.endpoints_of(sandbox)], question)
-
-    # Ports
+        return self._endpoints.has_resolver(sandbox)
 
     def publish(self, sandbox: str, requests: Sequence[PortRequest]) -> list[Published]:
         """Publish ports of a sandbox at its endpoint with the default route: all, or none.
 
         Raises Conflict in Docker's words where a port is taken, InvalidInput.
         """
-        endpoint = self._door(sandbox)
-        if endpoint is None or not requests:
-            return []
-        self._ports.publish(endpoint, requests)
-        published = self._ports.of(sandbox)
-        self._state.put("ports", sandbox, [asdict(one) for one in published])
-        return published
-
-    def _door(self, sandbox: str) -> Endpoint | None:
-        """Where a sandbox's traffic leaves, so where published traffic comes in; None where the host isn't on its way."""
-        door = next((endpoint for endpoint in self.endpoints_of(sandbox) if endpoint.default_route), None)
-        return door if door and self._drivers[self._networks[door.network].driver].publishes else None
+        return self._doors.publish(sandbox, requests)
 
     def unpublish(self, sandbox: str) -> None:
         """Take all published ports of a sandbox back; nothing if it has none."""
-        self._ports.unpublish(sandbox)
-        self._state.delete("ports", sandbox)
+        self._doors.unpublish(sandbox)
 
     def published(self, sandbox: str) -> list[Published]:
         """The published ports of a sandbox."""
-        return self._ports.of(sandbox)
+        return self._doors.published(sandbox)
 
 
 def _network(record: Mapping[str, Any]) -> Network:
     return Network(**{**record, "pools": tuple(Pool(**pool) for pool in record["pools"])})
-
-
-def _checked_mac(mac: str) -> str:
-    try:
-        return link.mac_bytes(mac).hex(":")
-    except ValueError as error:
-        raise InvalidInput(f"invalid MAC address: {mac}") from error
