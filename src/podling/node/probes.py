@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ from podling.base.errors import PodlingError, TimedOut, Unsupported
 from podling.node.pod.spec import Object, container_of, probe_of
 from podling.node.pod.state import Probed, ProbeKind, State
 from podling.node.runtime import PodRuntime
+from podling.node.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class ProbeRunner:
         self._tasks = tasks
         self._post = post
         self._running: dict[Wanted, asyncio.Task[None]] = {}
+        self.tallies: defaultdict[tuple[str, ProbeKind], Tally] = defaultdict(Tally)
 
     def align(self, wanted: set[Wanted], state: State) -> None:
         """Run exactly these from now on."""
@@ -59,7 +62,9 @@ class ProbeRunner:
         probe = probe_of(container, kind) or {}
         await self._clock.sleep(max(0.0, started + (probe.get("initialDelaySeconds") or 0) - self._clock.now()))
         while True:
+            began = self._clock.monotonic()
             verdict = await self.run_once(probe, container, id, address)
+            self.tallies[name, kind].add(verdict.ok, self._clock.monotonic() - began)
             self._post(Probed(name, id, kind, verdict.ok, verdict.output))
             await self._clock.sleep(probe.get("periodSeconds") or 10)
 
