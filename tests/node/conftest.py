@@ -22,6 +22,7 @@ from podling.apiserver.authn import ServiceAccountTokens, TokenKeys
 from podling.apiserver.pki import Authority, key_pem, new_key
 from podling.apiserver.proxy import NodeProxy
 from podling.apiserver.rbac import RbacAuthorizer
+from podling.apiserver.reverse_proxy import ReverseProxy, unverified
 from podling.apiserver.reviews import Reviews
 from podling.apiserver.server import ApiServer
 from podling.client.client import Client
@@ -179,7 +180,7 @@ class World:
 
     async def start(self) -> None:
         self.agents = HttpClient(tls=self.tls())
-        proxy = NodeProxy(self.agents)
+        self.workloads = HttpClient(tls=unverified())
         keys = TokenKeys(key_pem(new_key()), "https://kubernetes.default.svc", self.clock)
         tokens = ServiceAccountTokens(keys, lambda *_: None)
         reviews = Reviews(RbacAuthorizer(lambda _: [], lambda: 0), tokens, keys, self.clock)
@@ -188,12 +189,7 @@ class World:
             authorizer=AllowAll(),
             authenticators=(Admin(),),
             answers={("", "serviceaccounts", "token"): reviews.service_account_token},
-            streams={
-                ("", "pods", "log"): proxy.log,
-                ("", "pods", "exec"): proxy.exec,
-                ("", "pods", "attach"): proxy.attach,
-                ("", "pods", "portforward"): proxy.port_forward,
-            },
+            streams={**NodeProxy(self.agents).streams, **ReverseProxy(self.agents, self.workloads).streams},
         )
         await self.server.start()
         self.http = HttpServer(self.server.handle)
@@ -238,6 +234,7 @@ class World:
         await self.server.close()
         await self.http.close(1.0)
         await self.agents.close()
+        await self.workloads.close()
         await self.store.close()
 
 

@@ -29,6 +29,12 @@ class NodeProxy:
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
+        self.streams = {
+            ("", "pods", "log"): self.log,
+            ("", "pods", "exec"): self.exec,
+            ("", "pods", "attach"): self.attach,
+            ("", "pods", "portforward"): self.port_forward,
+        }
 
     async def log(self, call: Call) -> Response:
         """GET pods/NAME/log"""

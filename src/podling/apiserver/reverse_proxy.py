@@ -44,6 +44,7 @@ class ReverseProxy:
     def __init__(self, agents: HttpClient, workloads: HttpClient) -> None:
         self._agents = agents
         self._workloads = workloads
+        self.streams = {("", "pods", "proxy"): self.pod, ("", "services", "proxy"): self.service, ("", "nodes", "proxy"): self.node}
 
     async def pod(self, call: Call) -> Response | None:
         """Any method on pods/[SCHEME:]NAME[:PORT]/proxy[/PATH]"""

@@ -39,6 +39,15 @@ class Reviews:
         self._keys = keys
         self._clock = clock
         self._bootstrap = bootstrap
+        self.answers = {
+            ("", "serviceaccounts", "token"): self.service_account_token,
+            ("authentication.k8s.io", "tokenreviews", ""): self.token_review,
+            ("authentication.k8s.io", "selfsubjectreviews", ""): self.self_subject_review,
+            ("authorization.k8s.io", "subjectaccessreviews", ""): self.subject_access_review,
+            ("authorization.k8s.io", "localsubjectaccessreviews", ""): self.local_subject_access_review,
+            ("authorization.k8s.io", "selfsubjectaccessreviews", ""): self.self_subject_access_review,
+            ("authorization.k8s.io", "selfsubjectrulesreviews", ""): self.self_subject_rules_review,
+        }
 
     async def token_review(self, call: Call, review: Object) -> Object:
         spec = review.get("spec") or {}

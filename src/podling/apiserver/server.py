@@ -219,6 +219,7 @@ async def _answer(call: Call, kind: Kind, answer: Answer) -> Response:
     name = (subresource.kind if subresource else "") or kind.kind
     asked = call.backend.registry.kind(api_version, name)
     question = await read_object(call, api_version, name)
+    write.place(question, kind, call.namespace)
     if asked is not None:
         asked.default(question)
         if errors := list(asked.validate(question, None)):

@@ -112,10 +112,8 @@ def _api(config: Config, store: SqliteStore, clock: SystemClock, stack: AsyncExi
     """The API server with its authenticators, authorizer, answers and streams; `tls` is that towards the agents."""
     agents = HttpClient(tls=tls)
     stack.push_async_callback(agents.close)
-    proxy = NodeProxy(agents)
     workloads = HttpClient(tls=unverified())
     stack.push_async_callback(workloads.close)
-    behind = ReverseProxy(agents, workloads)
     keys = TokenKeys((config.pki / "sa.key").read_bytes(), f"https://kubernetes.default.svc.{config.cluster_domain}", clock)
     storage = Storage(store, open_encryption(config.server_root))
     tokens = ServiceAccountTokens(keys, partial(_find, storage))
@@ -127,24 +125,8 @@ def _api(config: Config, store: SqliteStore, clock: SystemClock, stack: AsyncExi
         storage=storage,
         authorizer=authorizer,
         authenticators=(InProcess(), ClientCertificates(), joining, tokens),
-        answers={
-            ("", "serviceaccounts", "token"): reviews.service_account_token,
-            ("authentication.k8s.io", "tokenreviews", ""): reviews.token_review,
-            ("authentication.k8s.io", "selfsubjectreviews", ""): reviews.self_subject_review,
-            ("authorization.k8s.io", "subjectaccessreviews", ""): reviews.subject_access_review,
-            ("authorization.k8s.io", "localsubjectaccessreviews", ""): reviews.local_subject_access_review,
-            ("authorization.k8s.io", "selfsubjectaccessreviews", ""): reviews.self_subject_access_review,
-            ("authorization.k8s.io", "selfsubjectrulesreviews", ""): reviews.self_subject_rules_review,
-        },
-        streams={
-            ("", "pods", "log"): proxy.log,
-            ("", "pods", "exec"): proxy.exec,
-            ("", "pods", "attach"): proxy.attach,
-            ("", "pods", "portforward"): proxy.port_forward,
-            ("", "pods", "proxy"): behind.pod,
-            ("", "services", "proxy"): behind.service,
-            ("", "nodes", "proxy"): behind.node,
-        },
+        answers=reviews.answers,
+        streams={**NodeProxy(agents).streams, **ReverseProxy(agents, workloads).streams},
         documents=oidc.documents(keys),
         auditor=_auditor(config, clock),
         clock=clock,

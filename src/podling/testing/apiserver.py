@@ -127,17 +127,18 @@ async def in_process() -> AsyncIterator[Api]:
 
 
 class Served:
-    """A server on a port of its own, with its loop in a thread; `kubectl` and `url` reach it."""
+    """A server on a port of its own, with its loop in a thread; `kubectl` and `url` reach it. `parts` go to the ApiServer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **parts: Any) -> None:
         self._folder = folder
+        self._parts: dict[str, Any] = {"authorizer": AllowAll(), "authenticators": (Admin(),), **parts}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         store = await SqliteStore.open(self._folder / "state.db")
-        server = ApiServer(store, authorizer=AllowAll(), authenticators=(Admin(),))
+        server = ApiServer(store, **self._parts)
         await server.start()
         http = HttpServer(server.handle)
         _, self._port = await http.listen_tcp("127.0.0.1", 0)

@@ -82,7 +82,7 @@ def _errors(new: Object, old: Object) -> Iterator[FieldError]:
 
 def _supported(pod: Object) -> bool:
     """A node that can resize tells the resources of what runs."""
-    running = (status for status in objects.get(pod, "status.containerStatuses", ()) if objects.get(status, "state.running"))
+    running = (status for status in objects.get(pod, "status.containerStatuses", ()) if "running" in (status.get("state") or {}))
     first = next(running, None)
     return first is None or first.get("resources") is not None
 
