@@ -19,7 +19,7 @@ from podling.engine.record import Records
 from podling.engine.surroundings import Surroundings
 from podling.images.images import LAYER_LIMITS, Images
 from podling.images.model import RegistrySettings
-from podling.linux import capabilities, cgroup, mount
+from podling.linux import capabilities, cgroup, mount, process
 from podling.network.base import Network
 from podling.network.networks import Networks
 from podling.oci.platform import of_machine
@@ -145,9 +145,16 @@ class Engine:
         await asyncio.gather(*(_remove(container) for container in self.containers.list()))
         await self.networks.purge()
         with contextlib.suppress(FileNotFoundError):
-            cgroup.Group(self.instance).remove()
+            await asyncio.to_thread(_empty, cgroup.Group(self.instance))
         for place in (self.run, self.root):
             await asyncio.to_thread(_unshare, place)
+
+
+def _empty(group: cgroup.Group) -> None:
+    """Remove the group, with who is in it beside containers."""
+    for pid in group.pids():
+        process.end(pid)
+    group.remove()
 
 
 async def _remove(container: Container) -> None:

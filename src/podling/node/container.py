@@ -1,7 +1,7 @@
 """A container of a pod as the runtime is asked for it. Pure. Source: core/v1 Container, SecurityContext, PodSecurityContext."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from podling.base.errors import InvalidInput
@@ -17,7 +17,9 @@ TERMINATION_PATH = "/dev/termination-log"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the node gives to a container besides its own spec."""
+    """What the node gives to a container besides its own spec. `seccomp` is the profile that it names among the node's files;
+    `processes` the container whose processes an ephemeral one is to see.
+    """
 
     environment: Mapping[str, str]
     mounts: tuple[Mount, ...]
@@ -25,6 +27,9 @@ class Surroundings:
     cgroup_parent: str
     hostname: str
     node_memory: int
+    seccomp: Mapping[str, Any] | None = None
+    processes: str = ""
+    log_options: Mapping[str, str] = field(default_factory=dict)
 
 
 def container_spec(
@@ -53,10 +58,11 @@ def container_spec(
         stdin_once=bool(container.get("stdinOnce")),
         mounts=around.mounts,
         resources=container_resources(container),
-        security=_security(context),
-        namespaces=Namespaces(pid="host" if pod["spec"].get("hostPID") else ""),
+        security=_security(context, around.seccomp),
+        namespaces=Namespaces(pid=_processes(pod, around)),
         cgroup_parent=around.cgroup_parent,
         log_path=around.log_path,
+        log_options=around.log_options,
         oom_score_adj=oom_score_adj(pod, container, around.node_memory),
     )
 
@@ -116,7 +122,13 @@ def _check_user(pod: Object, container: Object, context: Object, image: runtime.
         raise InvalidInput(f"container has runAsNonRoot and image will run as root {about}")
 
 
-def _security(context: Object) -> Security:
+def _processes(pod: Object, around: Surroundings) -> str:
+    if pod["spec"].get("hostPID"):
+        return "host"
+    return f"container:{around.processes}" if around.processes else ""
+
+
+def _security(context: Object, profile: Mapping[str, Any] | None) -> Security:
     capabilities = context.get("capabilities") or {}
     unmasked = context.get("procMount") == "Unmasked"
     return Security(
@@ -124,16 +136,22 @@ def _security(context: Object) -> Security:
         cap_drop=tuple(capabilities.get("drop") or ()),
         privileged=bool(context.get("privileged")),
         no_new_privileges=context.get("allowPrivilegeEscalation") is False,
-        seccomp=_seccomp(context.get("seccompProfile") or {}),
+        seccomp=_seccomp(context.get("seccompProfile") or {}, profile),
         read_only_root=bool(context.get("readOnlyRootFilesystem")),
         masked_paths=() if unmasked else None,
         read_only_paths=() if unmasked else None,
     )
 
 
-def _seccomp(profile: Mapping[str, Any]) -> Literal["unconfined"] | None:
+def local_profile(context: Object) -> str:
+    """The file below the node's directory of seccomp profiles that the context names; "" for none."""
+    profile = context.get("seccompProfile") or {}
+    return str(profile.get("localhostProfile") or "") if profile.get("type") == "Localhost" else ""
+
+
+def _seccomp(profile: Object, local: Mapping[str, Any] | None) -> Mapping[str, Any] | Literal["unconfined"] | None:
     """A pod that says nothing gets the default profile, as with the kubelet's `seccompDefault`."""
     kind = profile.get("type") or "RuntimeDefault"
     if kind == "Localhost":
-        raise InvalidInput("seccompProfile of type Localhost is not supported")
+        return local
     return "unconfined" if kind == "Unconfined" else None

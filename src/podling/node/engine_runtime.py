@@ -15,7 +15,7 @@ from podling.engine.attach import Attachment
 from podling.engine.container import Container
 from podling.engine.engine import Engine
 from podling.engine.execution import Exec
-from podling.engine.types import ContainerSpec, ExecSpec, LogRecord, StreamName
+from podling.engine.types import ContainerSpec, ExecSpec, LogRecord, Mount, StreamName
 from podling.images.model import ANONYMOUS, Credentials, Image
 from podling.linux.namespace import run_in
 from podling.node.network import PodNetwork
@@ -32,6 +32,7 @@ from podling.node.runtime import (
 from podling.oci.reference import parse
 
 _OUTPUT_MOST = 16 << 10
+_SHARED_MEMORY = "/dev/shm"
 
 
 class EngineRuntime:
@@ -58,9 +59,10 @@ class EngineRuntime:
     # Containers
 
     async def create(self, spec: ContainerSpec, sandbox: str) -> str:
-        joined = {kind: self._join(sandbox, kind) for kind in ("net", "ipc", "uts")}
-        namespaces = replace(spec.namespaces, network=joined["net"], ipc=joined["ipc"], uts=joined["uts"])
-        spec = replace(spec, namespaces=namespaces)
+        joined = {kind: self._join(sandbox, kind) for kind in ("net", "ipc", "uts", "pid")}
+        processes = spec.namespaces.pid if joined["pid"] == "host" else joined["pid"]
+        namespaces = replace(spec.namespaces, network=joined["net"], ipc=joined["ipc"], uts=joined["uts"], pid=processes)
+        spec = replace(spec, namespaces=namespaces, mounts=spec.mounts + self._memory(sandbox, spec))
         try:
             return (await self._engine.containers.create(spec)).id
         except AlreadyExists:  # made by an agent that died before it could start it
@@ -73,6 +75,12 @@ class EngineRuntime:
     def _join(self, sandbox: str, kind: str) -> str:
         path = self._network.path(sandbox, kind)
         return f"ns:{path}" if path.exists() else "host"
+
+    def _memory(self, sandbox: str, spec: ContainerSpec) -> tuple[Mount, ...]:
+        """The pod's /dev/shm, unless a volume is mounted there."""
+        path = self._network.path(sandbox, "shm")
+        taken = any(mount.target.rstrip("/") == _SHARED_MEMORY for mount in spec.mounts)
+        return () if taken or not path.exists() else (Mount("bind", str(path), _SHARED_MEMORY),)
 
     async def start(self, id: str) -> float:
         container = self._find(id)

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+import orjson
 
 from podling.base.errors import InvalidInput
 from podling.client.errors import FAILURES
 from podling.engine.types import Mount
-from podling.node.container import TERMINATION_PATH, Surroundings, container_spec
+from podling.node.container import TERMINATION_PATH, Surroundings, container_spec, local_profile, security_context
 from podling.node.crew import Crew
 from podling.node.environment import environment
 from podling.node.hooks import run_hook
@@ -22,14 +25,15 @@ from podling.node.volumes.volumes import mounts_of
 
 
 async def launch(
-    crew: Crew, pod: Object, order: Launch, addresses: tuple[str, ...], placed: Mapping[str, Placed]
+    crew: Crew, pod: Object, order: Launch, addresses: tuple[str, ...], placed: Mapping[str, Placed], target: str = ""
 ) -> Started | LaunchFailed | HookFailed:
-    """Create, start, and run the postStart hook."""
+    """Create, start, and run the postStart hook. `target` is the container whose processes an ephemeral one is to see."""
     name = order.container
     try:
         container = container_of(pod, name)
         image = await crew.runtime.image(container.get("image") or "") or ImageFacts(order.image_id)
         around = await asyncio.to_thread(_surroundings, crew, pod, container, order.restarts, addresses, placed)
+        around = replace(around, processes=target)
         spec = container_spec(pod, container, order.restarts, image, around)
     except (InvalidInput, OSError) as error:
         return LaunchFailed(name, "CreateContainerConfigError", str(error))
@@ -69,7 +73,22 @@ def _surroundings(
         cgroup_parent=cgroup_of(pod, crew.config.cgroup),
         hostname=hostname_of(pod),
         node_memory=crew.config.memory,
+        seccomp=_profile(crew.config.seccomp, local_profile(security_context(pod, container))),
     )
+
+
+def _profile(directory: Path, name: str) -> Object | None:
+    """A seccomp profile of the node, by its path below `directory`. Raises InvalidInput."""
+    if not name:
+        return None
+    path = directory / name
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise InvalidInput(f'seccomp profile "{name}" leads out of {directory}')
+    try:
+        found: Object = orjson.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f'cannot load seccomp profile "{path}": {error}') from None
+    return found
 
 
 def _files(

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from podling.base.errors import Unavailable
 from podling.base.files import write_atomic
-from podling.linux import address, link, namespace, route, sysctl
+from podling.linux import address, link, namespace, qdisc, route, sysctl
 from podling.linux.mount import is_mountpoint
 from podling.linux.netlink import Netlink
+from podling.node import sharing
 from podling.node.place import NodeConfig
 from podling.node.runtime import SandboxSpec
 
@@ -41,7 +42,7 @@ class PodNetwork:
         return str(self._range[1])
 
     def path(self, uid: str, kind: str) -> Path:
-        """The namespace of `kind` (net, ipc, uts) of a pod."""
+        """The namespace of `kind` (net, ipc, uts, pid) of a pod, where it has one; "shm": its shared memory."""
         return self._root / uid / kind
 
     async def start(self, pod_cidr: str = "") -> None:
@@ -59,6 +60,8 @@ class PodNetwork:
         if spec.uid not in self._addresses and not spec.host_network:
             self._addresses[spec.uid] = self._choose(set(self._addresses.values()))
         try:
+            if spec.share_processes and not self.path(spec.uid, "pid").exists():
+                await sharing.start_processes(self._root / spec.uid, spec.cgroup)
             await asyncio.to_thread(self._add, spec)
         except BaseException:
             await self.remove(spec.uid)
@@ -127,23 +130,29 @@ class PodNetwork:
         kinds = [k for k in _KINDS if not (k in ("net", "uts") and spec.host_network) and not (k == "ipc" and spec.host_ipc)]
         if kinds:
             namespace.create({kind: directory / kind for kind in kinds}, lambda: _prepare(spec, kinds))
+        if not spec.host_ipc:
+            sharing.make_memory(directory)
         if not spec.host_network:
-            self._connect(spec.uid, self._addresses[spec.uid])
+            self._connect(spec, self._addresses[spec.uid])
         addresses = [self._config.address if spec.host_network else self._addresses[spec.uid]]
         write_atomic(directory / "addresses", json.dumps(addresses).encode())
 
-    def _connect(self, uid: str, own: str) -> None:
-        inner, device = self.path(uid, "net"), self._device(uid)
+    def _connect(self, spec: SandboxSpec, own: str) -> None:
+        inner, device = self.path(spec.uid, "net"), self._device(spec.uid)
         with Netlink(self._host) as net:
             link.delete(net, device)
             link.add_veth(net, link.End(device), link.End(_INSIDE, namespace=inner))
             route.add(net, f"{own}/32", device=device, source=self.gateway)
+            if spec.ingress:
+                qdisc.limit(net, device, spec.ingress)
         sysctl.write(f"net/ipv4/conf/{device}/route_localnet", 1, self._host)
         with Netlink(inner) as net:
             address.add(net, _INSIDE, f"{own}/32")
             link.change(net, _INSIDE, up=True)
             route.add(net, f"{self.gateway}/32", device=_INSIDE)
             route.add(net, "default", via=self.gateway, device=_INSIDE)
+            if spec.egress:
+                qdisc.limit(net, _INSIDE, spec.egress)
 
     def _device(self, uid: str) -> str:
         return self._config.pod_devices + hashlib.sha256(uid.encode()).hexdigest()[:8]
@@ -154,6 +163,7 @@ class PodNetwork:
             link.delete(net, self._device(uid))
         for kind in _KINDS:
             namespace.remove(directory / kind)
+        sharing.remove(directory)
         (directory / "addresses").unlink(missing_ok=True)
         if directory.exists():
             directory.rmdir()

@@ -68,6 +68,11 @@ class NodeConfig:
         return self.root / "pod-logs"
 
     @property
+    def seccomp(self) -> Path:
+        """Where pods' profiles of type Localhost are looked for."""
+        return self.root / "seccomp"
+
+    @property
     def cgroup(self) -> str:
         return f"/{self.instance}/kubepods"
 

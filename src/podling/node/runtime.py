@@ -25,7 +25,11 @@ TERMINATION_POLICY = "io.kubernetes.container.terminationMessagePolicy"
 
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """One pod's surroundings. `ports` are host ports: (host ip, host port, container port, protocol)."""
+    """One pod's surroundings. `ports` are host ports: (host ip, host port, container port, protocol).
+
+    `share_processes`: its containers see each other's processes; `cgroup` is the pod's control group. `ingress` and `egress` are
+    bytes in a second that it may be sent and send, 0 for no limit.
+    """
 
     uid: str
     name: str
@@ -33,6 +37,10 @@ class SandboxSpec:
     hostname: str
     host_network: bool = False
     host_ipc: bool = False
+    share_processes: bool = False
+    cgroup: str = ""
+    ingress: int = 0
+    egress: int = 0
     sysctls: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[tuple[str, int, int, str], ...] = ()
 

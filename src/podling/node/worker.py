@@ -14,10 +14,9 @@ from podling.client.errors import FAILURES
 from podling.client.resource import PODS
 from podling.node import ending, environment, launch
 from podling.node.crew import Crew
-from podling.node.names import hostname_of
 from podling.node.place import node_values
 from podling.node.pod.lifecycle import next_wake, probes_wanted, step
-from podling.node.pod.spec import Object, containers, host_network, init_containers, key_of, uid_of
+from podling.node.pod.spec import Object, container_of, containers, init_containers, key_of, uid_of
 from podling.node.pod.state import (
     CancelPull,
     ClearTraces,
@@ -53,7 +52,7 @@ from podling.node.pod.status import pod_status
 from podling.node.probes import ProbeRunner
 from podling.node.pulls import ensure_image
 from podling.node.reporter import StatusReporter, is_gone
-from podling.node.runtime import SandboxSpec
+from podling.node.sandbox import sandbox_of
 from podling.node.sources import Reference
 from podling.node.volumes.base import Context, Placed
 from podling.node.volumes.volumes import references
@@ -152,7 +151,7 @@ class PodWorker:
 
     async def _run_sandbox(self) -> None:
         try:
-            sandbox = self._crew.runtime.run_sandbox(sandbox_of(self.state.pod))
+            sandbox = self._crew.runtime.run_sandbox(sandbox_of(self.state.pod, self._crew.config.cgroup))
             addresses, _ = await asyncio.gather(sandbox, self._crew.cgroups.make(self.state.pod))
             self.post(SandboxUp(addresses))
         except FAILURES as error:
@@ -243,7 +242,10 @@ class PodWorker:
 
     async def _start_container(self, order: Launch) -> None:
         previous = self.state.container(order.container).id
-        event = await launch.launch(self._crew, self.state.pod, order, self.state.addresses, self._placed)
+        pod = self.state.pod
+        wanted = container_of(pod, order.container).get("targetContainerName")
+        target = self.state.container(wanted).id if wanted else ""
+        event = await launch.launch(self._crew, pod, order, self.state.addresses, self._placed, target)
         self.post(event)
         if isinstance(event, Started | HookFailed):
             self._watch(order.container, event.id, order.restarts)
@@ -354,26 +356,6 @@ def references_of(pod: Object) -> set[Reference]:
         found |= environment.references(container)
     found |= {("Secret", each["name"]) for each in pod["spec"].get("imagePullSecrets") or [] if each.get("name")}
     return {(kind, namespace, name) for kind, name in found}
-
-
-def sandbox_of(pod: Object) -> SandboxSpec:
-    spec, metadata = pod["spec"], pod["metadata"]
-    sysctls = (spec.get("securityContext") or {}).get("sysctls") or []
-    ports = [port for container in containers(pod) for port in container.get("ports") or [] if port.get("hostPort")]
-    return SandboxSpec(
-        uid=uid_of(pod),
-        name=metadata["name"],
-        namespace=metadata["namespace"],
-        hostname=hostname_of(pod),
-        host_network=host_network(pod),
-        host_ipc=bool(spec.get("hostIPC")),
-        sysctls={sysctl["name"]: sysctl["value"] for sysctl in sysctls},
-        ports=tuple(map(_host_port, ports)),
-    )
-
-
-def _host_port(port: Object) -> tuple[str, int, int, str]:
-    return (port.get("hostIP") or "", port["hostPort"], port["containerPort"], (port.get("protocol") or "TCP").lower())
 
 
 def _labels_of(pod: Object) -> tuple[object, object]:

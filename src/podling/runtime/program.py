@@ -20,7 +20,8 @@ from podling.base.errors import InvalidInput, Unsupported
 from podling.linux import mount, namespace, seccomp
 
 _BPF_ANNOTATION = "run.oci.seccomp_bpf_data"
-UNIFIED = "/sys/fs/cgroup/unified"
+CGROUPS = "/sys/fs/cgroup"
+UNIFIED = f"{CGROUPS}/unified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ def is_hybrid() -> bool:
 
 
 def _hide_unified() -> None:
-    namespace.private_mounts()
+    """All other mounts stay what they are, so that a container's may come and go on the host where it is asked for."""
+    namespace.unshare(namespace.CLONE_FS | namespace.CLONE_NEWNS)
+    mount.set_propagation(CGROUPS, "rslave")
     mount.umount(UNIFIED, detach=True)
 
 

@@ -193,12 +193,11 @@ def _default_mounts(plan: Plan) -> list[Spec]:
         _mount("/sys", "sysfs", [*strict, access]),
         _mount("/sys/fs/cgroup", "cgroup", [*strict, access]),
     ]
-    if "ipc" in plan.namespaces:
-        mounts.append(_mount("/dev/mqueue", "mqueue", strict))
-        if plan.shm_size:
-            mounts.append(_mount("/dev/shm", "tmpfs", [*strict, "mode=1777", f"size={plan.shm_size}"], source="shm"))
-    else:
-        mounts += [_bind(BindMount(path, path)) for path in ("/dev/mqueue", "/dev/shm")]
+    mounts.append(_mount("/dev/mqueue", "mqueue", strict))  # it shows the queues of the namespace, also where that is the host's
+    if "ipc" not in plan.namespaces:
+        mounts.append(_bind(BindMount("/dev/shm", "/dev/shm")))
+    elif plan.shm_size:
+        mounts.append(_mount("/dev/shm", "tmpfs", [*strict, "mode=1777", f"size={plan.shm_size}"], source="shm"))
     return mounts
 
 
