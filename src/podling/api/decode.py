@@ -7,6 +7,7 @@ endpoints/handlers "transformDecodeError"; API reference "Field validation".
 import base64
 import binascii
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -287,34 +288,21 @@ class _Repeating(dict[str, Any]):
 
 
 _SPACE = b" \t\r\n"
+_escapes = re.compile(rb"\\u00(22|20|3[aA])").search  # a quotation mark, a blank, a colon
 
 
 def may_repeat(body: bytes, value: Any) -> bool:
     """Whether fields may come more than once in `body`, the JSON that `value` was read from; False is certain.
 
-    Each field has a colon behind a quotation mark, and only text inside strings can have more of them than `value` has fields.
+    Each field has a colon behind its name's quotation mark. Strings may hold both too, but as often here as in `value` written anew.
     """
-    bare = body.translate(None, _SPACE)
-    colons = bare.count(b'":')
-    if b"\\\\" not in bare:  # else the backslash before a quotation mark may be a name's own last character
-        colons -= bare.count(b'\\":')
-    return colons != _count_fields(value)
+    if b"\\u" in body and _escapes(body):
+        return True
+    return _colons(body) != _colons(orjson.dumps(value))
 
 
-def _count_fields(value: Any) -> int:
-    """The fields of all objects in a JSON value."""
-    count = 0
-    todo = [value]
-    while todo:
-        node = todo.pop()
-        if type(node) is dict:
-            count += len(node)
-            node = node.values()
-        for each in node:
-            kind = type(each)
-            if kind is dict or kind is list:
-                todo.append(each)
-    return count
+def _colons(text: bytes) -> int:
+    return text.translate(None, _SPACE).count(b'":')
 
 
 def duplicates(body: bytes) -> list[str]:

@@ -9,43 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from podling.api.elements import ELEMENT, KEY_DEFAULTS, element, indexed
 from podling.api.fieldset import LEAF, SELF, FieldSet, below, describe, is_member, union
+from podling.api.nodes import Nodes
 from podling.api.schema import ANY, Schemas, Shape
 
 Object = dict[str, Any]
 
-# Keys that may be left out of a list's items, because the API has a default for them.
-KEY_DEFAULTS = {"protocol": "TCP"}
-
 
 class NotMergeable(ValueError):
     """An item has no key, or two have the same."""
-
-
-class _Elements(dict[str, str]):
-    """`f:NAME` by name, made once."""
-
-    def __missing__(self, name: str) -> str:
-        if len(self) > 10_000:
-            self.clear()
-        found = self[name] = f"f:{name}"
-        return found
-
-
-class _Keyed(dict[tuple[str, str], str]):
-    """`k:{"NAME":"VALUE"}` by name and value, made once for those that come often."""
-
-    def __missing__(self, key: tuple[str, str]) -> str:
-        if len(self) > 10_000:
-            self.clear()
-        found = self[key] = f"k:{orjson.dumps(dict([key])).decode()}"
-        return found
-
-
-_ELEMENT = _Elements()
-_KEYED = _Keyed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +32,11 @@ class Difference:
 class Typed:
     """The walks over objects of the types in one table."""
 
-    __slots__ = ("_table",)
+    __slots__ = ("_nodes", "_table")
 
     def __init__(self, table: Schemas) -> None:
         self._table = table
+        self._nodes = Nodes(table)
 
     # shapes
 
@@ -98,29 +72,14 @@ class Typed:
             below_shape = named[name] if named is not None and is_named else other
             node = self.fields(item, below_shape)
             if node:
-                found[_ELEMENT[name]] = node if is_named else {SELF: LEAF, **node}
+                found[ELEMENT[name]] = node if is_named else {SELF: LEAF, **node}
             elif item == {} or not is_named or self._is_atomic(below_shape, item):
-                found[_ELEMENT[name]] = LEAF
+                found[ELEMENT[name]] = LEAF
         return found
 
     def everything(self, value: Any, shape: Shape) -> FieldSet:
         """The node of a value that is new: every structure, list and map in it is a field too."""
-        if not value or self._is_atomic(shape, value):
-            return LEAF
-        found: FieldSet = {SELF: LEAF}
-        if type(value) is list:
-            item_shape = shape.item or ANY
-            for index, item in enumerate(value):
-                found[element(item, shape, index)] = self.everything(item, item_shape) if type(item) is dict else LEAF
-            return found
-        named, other = self._members(shape)
-        for name, item in value.items():
-            kind = type(item)
-            if kind is dict or kind is list:
-                found[_ELEMENT[name]] = self.everything(item, named.get(name, ANY) if named is not None else other)
-            else:
-                found[_ELEMENT[name]] = LEAF
-        return found
+        return self._nodes.of(shape)(value)
 
     # differences
 
@@ -154,13 +113,13 @@ class Typed:
         named, other = self._members(shape)
         for name, item in new.items():
             if name not in old:
-                changed[_ELEMENT[name]] = self.everything(item, named.get(name, ANY) if named is not None else other)
+                changed[ELEMENT[name]] = self.everything(item, named.get(name, ANY) if named is not None else other)
             elif old[name] != item:
                 below_shape = named.get(name, ANY) if named is not None else other
-                self._compare_one(_ELEMENT[name], old[name], item, below_shape, changed, removed)
+                self._compare_one(ELEMENT[name], old[name], item, below_shape, changed, removed)
         for name, item in old.items():
             if name not in new:
-                removed[_ELEMENT[name]] = self.everything(item, named.get(name, ANY) if named is not None else other)
+                removed[ELEMENT[name]] = self.everything(item, named.get(name, ANY) if named is not None else other)
 
     def _compare_one(self, key: str, old: Any, new: Any, shape: Shape, changed: FieldSet, removed: FieldSet) -> None:
         was_leaf, is_leaf = self._is_atomic(shape, old), self._is_atomic(shape, new)
@@ -261,7 +220,7 @@ class Typed:
         named, other = self._members(shape)
         result = {}
         for name, item in value.items():
-            key = _ELEMENT[name]
+            key = ELEMENT[name]
             was = last.get(key)
             if was is None:
                 result[name] = item
@@ -285,25 +244,6 @@ class Typed:
             elif not is_member(was) or is_member(mine):
                 result.append(self._prune(item, below(was), below(mine or LEAF), shape.item or ANY))
         return result
-
-
-def element(item: Any, shape: Shape, index: int) -> str:
-    """The path element of a list's item. An item that has no key, which only old objects can have, is named by its index."""
-    if shape.kind == "set":
-        return f"v:{orjson.dumps(item).decode()}"
-    if type(item) is not dict:
-        return f"i:{index}"
-    if len(shape.keys) == 1 and type(value := item.get(shape.keys[0])) is str:
-        return _KEYED[shape.keys[0], value]
-    keys = {name: item.get(name, KEY_DEFAULTS.get(name)) for name in sorted(shape.keys)}
-    if not keys or None in keys.values():
-        return f"i:{index}"
-    return f"k:{orjson.dumps(keys).decode()}"
-
-
-def indexed(items: Iterable[Any], shape: Shape) -> dict[str, Any]:
-    """A list's items by their path elements."""
-    return {element(item, shape, index): item for index, item in enumerate(items)}
 
 
 def all_of(sets: Iterable[FieldSet]) -> FieldSet:

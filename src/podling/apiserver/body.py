@@ -44,7 +44,7 @@ async def read_object(call: Call, api_version: str, kind: str) -> Object:
 
 
 def checked(call: Call, obj: Object, api_version: str, kind: str, data: bytes = b"") -> Object:
-    """`obj` with its known fields alone; others are refused or warned of. So are repeated ones in `data`, JSON that may have some.
+    """`obj` with its known fields alone; others are refused or warned of. So are repeated ones in the JSON of `data`.
 
     Managed fields stay as they are: they are large, and whoever reads them looks at their form.
     """
