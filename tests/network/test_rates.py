@@ -45,31 +45,38 @@ def seconds_to_send():
 
 
 @pytest.fixture
+def unlimited(seconds_to_send):
+    """Whether SIZE bytes sometimes take less than a limit would let them: what is busy with other things may be slow, too."""
+    return lambda *way, seconds=LEAST: any(seconds_to_send(*way) < seconds for _ in range(30))
+
+
+@pytest.fixture
 async def pair(networks, sandbox):
     web, db = sandbox("web"), sandbox("db")
     return (web, await networks.connect("bridge", web)), (db, await networks.connect("bridge", db))
 
 
 @pytest.mark.parametrize("rates", [Rates(egress=SLOW), Rates(ingress=SLOW)])
-async def test_each_direction_has_a_limit_of_its_own(networks, pair, seconds_to_send, rates):
+async def test_each_direction_has_a_limit_of_its_own(networks, pair, seconds_to_send, unlimited, rates):
     (web, here), (db, there) = pair
     await networks.limit(web.id, rates)
-    out, into = seconds_to_send(web.netns, db.netns, there.ip), seconds_to_send(db.netns, web.netns, here.ip)
+    out, into = (web.netns, db.netns, there.ip), (db.netns, web.netns, here.ip)
     slow, quick = (out, into) if rates.egress else (into, out)
-    assert LEAST < slow < 3 * LEAST
-    assert quick < LEAST
+    assert seconds_to_send(*slow) > LEAST
+    assert unlimited(*slow, seconds=3 * LEAST)
+    assert unlimited(*quick)
 
 
-async def test_a_limit_is_changed_and_lifted(networks, pair, seconds_to_send):
+async def test_a_limit_is_changed_and_lifted(networks, pair, seconds_to_send, unlimited):
     (web, _), (db, there) = pair
     for rate in (4 * SLOW, SLOW):
         await networks.limit(web.id, Rates(egress=rate))
     assert seconds_to_send(web.netns, db.netns, there.ip) > LEAST
     for _ in range(2):
         await networks.limit(web.id, Rates())
-    assert seconds_to_send(web.netns, db.netns, there.ip) < LEAST
+    assert unlimited(web.netns, db.netns, there.ip)
     await networks.limit(web.id, Rates(egress=80_000 * MEGABIT))  # more than 32 bits of bytes
-    assert seconds_to_send(web.netns, db.netns, there.ip) < LEAST
+    assert unlimited(web.netns, db.netns, there.ip)
 
 
 async def test_networks_of_later_are_limited_too_and_after_a_restart(networks, sandbox, netns, tmp_path, seconds_to_send):
@@ -108,7 +115,7 @@ def test_labels_that_are_no_rates(text):
         asked({INGRESS: text})
 
 
-async def test_what_cannot_be_limited(networks, sandbox, outside, pair, seconds_to_send):
+async def test_what_cannot_be_limited(networks, sandbox, outside, pair, seconds_to_send, unlimited):
     (web, _), (db, there) = pair
     with pytest.raises(InvalidInput, match="invalid rate: -1 bits per second"):
         await networks.limit(web.id, Rates(egress=-1))
@@ -118,7 +125,7 @@ async def test_what_cannot_be_limited(networks, sandbox, outside, pair, seconds_
     with pytest.raises(InvalidInput, match="network lan cannot limit what its containers are sent"):
         await networks.limit(web.id, Rates(egress=SLOW, ingress=SLOW))
     assert networks.rates_of(web.id) == Rates()
-    assert seconds_to_send(web.netns, db.netns, there.ip) < LEAST
+    assert unlimited(web.netns, db.netns, there.ip)
     await networks.limit(web.id, Rates(egress=SLOW))
     assert seconds_to_send(web.netns, outside, "198.51.100.2") > LEAST
     alone = sandbox("alone")

@@ -85,7 +85,7 @@ def _answer_udp(server: socket.socket) -> None:
 def ask() -> Callable[..., str]:
     """Ask what `serve` serves, from inside a namespace: the address that it saw us come from, or the error's name."""
 
-    def get(netns: Path, where: str, port: int, protocol: str = "tcp", timeout: float = 1.0) -> str:
+    def get(netns: Path, where: str, port: int, protocol: str = "tcp", timeout: float = 20.0) -> str:
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
 
         def talk() -> str:
