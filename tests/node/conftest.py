@@ -178,6 +178,10 @@ class World:
         context.load_cert_chain(self.pki / f"{stem}.crt", self.pki / f"{stem}.key")
         return context
 
+    def anonymous(self) -> ssl.SSLContext:
+        """Without a certificate of one's own."""
+        return ssl.create_default_context(cafile=str(self.pki / "ca.crt"))
+
     async def start(self) -> None:
         self.agents = HttpClient(tls=self.tls())
         self.workloads = HttpClient(tls=unverified())
@@ -188,7 +192,11 @@ class World:
             self.store,
             authorizer=AllowAll(),
             authenticators=(Admin(),),
-            answers={("", "serviceaccounts", "token"): reviews.service_account_token},
+            answers={
+                ("", "serviceaccounts", "token"): reviews.service_account_token,
+                ("authentication.k8s.io", "tokenreviews", ""): reviews.token_review,
+                ("authorization.k8s.io", "subjectaccessreviews", ""): reviews.subject_access_review,
+            },
             streams={**NodeProxy(self.agents).streams, **ReverseProxy(self.agents, self.workloads).streams},
         )
         await self.server.start()

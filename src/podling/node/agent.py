@@ -19,14 +19,19 @@ from podling.node.crew import Crew
 from podling.node.dns.server import ClusterDns
 from podling.node.engine_runtime import EngineRuntime
 from podling.node.environment import service_variables
+from podling.node.kubelet.access import Access
 from podling.node.kubelet.server import KubeletServer
+from podling.node.kubelet.stats.collector import Collector
+from podling.node.kubelet.stats.endpoints import Stats, tallies_of
+from podling.node.kubelet.stats.reader import Reader
 from podling.node.network import PodNetwork
 from podling.node.place import NodeConfig
+from podling.node.pod.state import State
 from podling.node.pods import Pods
 from podling.node.proxy import table
 from podling.node.proxy.proxy import Proxy
 from podling.node.proxy.table import Ranges
-from podling.node.registration import Registration
+from podling.node.registration import Registration, version
 from podling.node.sources import Sources
 from podling.node.tokens import TokenCache
 from podling.node.volumes.volumes import Volumes
@@ -120,11 +125,27 @@ class NodeAgent:
             services=self._service_variables,
         )
         pods = Pods(crew, self._own_pods)
-        server = KubeletServer(pods, self._runtime, clock, (API_SERVER,))
+        access = Access(self._client, clock, config.name, (API_SERVER,))
+        server = KubeletServer(pods, self._runtime, clock, access, self._stats(pods))
         self._tls = _server_context(config)
         await server.start(config.address, config.kubelet_port, self._tls)
         self._parts += [server, sources, pods]
         await pods.start()
+
+    def _stats(self, pods: Pods) -> Stats:
+        """What the node tells of its use: nothing is read until somebody asks."""
+        config, clock = self.config, self._clock
+
+        def layer(id: str) -> tuple[int, int]:
+            found = self._engine.images.snapshots.usage(id)
+            return found.size, found.inodes
+
+        def states() -> list[State]:
+            return [worker.state for worker in pods]
+
+        reader = Reader(config, clock, layer)
+        collector = Collector(reader, self._runtime, self._engine.root, clock, states)
+        return Stats(collector, states, lambda: tallies_of(pods), version(), config.cpus, clock.now())
 
     def _service_variables(self, namespace: str) -> Mapping[str, str]:
         """Those of the namespace's services, and of the API server's; "" for the latter alone."""
@@ -159,6 +180,6 @@ class NodeAgent:
 
 def _server_context(config: NodeConfig) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(config.client_ca))
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL  # others come with a token
     context.load_cert_chain(config.certificate, config.key)
     return context

@@ -188,7 +188,7 @@ class Registration:
 
     async def _take(self) -> Object:
         config = self._config
-        self._machine = read_machine(config.root, f"{self._runtime.name}://{self._runtime.version}", _version())
+        self._machine = read_machine(config.root, f"{self._runtime.name}://{self._runtime.version}", version())
         wanted = new_node(config, self._machine)
         try:
             return await self._client.create(NODES, wanted)
@@ -251,7 +251,8 @@ def _lacks(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return any(labels.get(key) != value for key, value in wanted.items())
 
 
-def _version() -> str:
+def version() -> str:
+    """The node's, as it tells it."""
     from podling import __version__
 
     return f"v1.36.0+podling.{__version__}"

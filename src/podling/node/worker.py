@@ -33,6 +33,7 @@ from podling.node.pod.state import (
     MakeSandbox,
     MakeVolumes,
     Part,
+    ProbeKind,
     Pull,
     Record,
     SandboxDown,
@@ -54,6 +55,7 @@ from podling.node.pulls import ensure_image
 from podling.node.reporter import StatusReporter, is_gone
 from podling.node.sandbox import sandbox_of
 from podling.node.sources import Reference
+from podling.node.tally import Tally
 from podling.node.volumes.base import Context, Placed
 from podling.node.volumes.volumes import references
 
@@ -86,6 +88,11 @@ class PodWorker:
     @property
     def uid(self) -> str:
         return uid_of(self.state.pod)
+
+    @property
+    def tallies(self) -> Mapping[tuple[str, ProbeKind], Tally]:
+        """What the probes have said so far, by container and kind."""
+        return self._probes.tallies
 
     def start(self, older: Mapping[str, list[str]] | None = None) -> None:
         """Begin work. After a restart of the agent, `older` has the ids of ended incarnations by container name."""

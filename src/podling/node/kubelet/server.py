@@ -1,21 +1,19 @@
 """The HTTPS server of the node. Source: the kubelet's paths, as the API server's proxy and kubectl use them."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
 from podling.aio.clock import Clock
-from podling.aio.http import Peer, Request, Response
+from podling.aio.http import Request, Response
 from podling.aio.server import HttpServer
 from podling.base.errors import Conflict, InvalidInput, NotFound, PodlingError
 from podling.engine.types import ExecSpec
 from podling.node.kubelet import command, forward
+from podling.node.kubelet.access import Access, Forbidden, Unauthorized
 from podling.node.kubelet.logs import parse_options, stream_logs
+from podling.node.kubelet.stats.endpoints import Stats
 from podling.node.pod.spec import Object, uid_of
 from podling.node.pod.state import Container
 from podling.node.pods import Pods
@@ -39,13 +37,14 @@ class _Target:
 
 
 class KubeletServer:
-    """Serves what the API server asks. `allowed` are the common names of the client certificates that may."""
+    """Serves what the API server asks, and who else `access` lets in."""
 
-    def __init__(self, pods: Pods, runtime: PodRuntime, clock: Clock, allowed: Iterable[str]) -> None:
+    def __init__(self, pods: Pods, runtime: PodRuntime, clock: Clock, access: Access, stats: Stats) -> None:
         self._pods = pods
         self._runtime = runtime
         self._clock = clock
-        self._allowed = frozenset(allowed)
+        self._access = access
+        self._stats = stats
         self._http = HttpServer(self._handle)
 
     async def start(self, host: str, port: int, tls: SSLContext) -> int:
@@ -58,10 +57,14 @@ class KubeletServer:
     async def _handle(self, request: Request) -> Response | None:
         if request.path == "/healthz":
             return _text(200, "ok")
-        if common_name(request.peer) not in self._allowed:
-            return _text(403, "Forbidden: only the API server may ask this node")
         try:
+            await self._access.check(request)
+            self._stats.served(request.method, request.path)
             return await self._route(request)
+        except Unauthorized as error:
+            return _text(401, error.message)
+        except Forbidden as error:
+            return _text(403, error.message)
         except NotFound as error:
             return _text(404, error.message)
         except (InvalidInput, ValueError) as error:
@@ -86,6 +89,8 @@ class KubeletServer:
                 return await self._attach(request, self._running(rest))
             case "portForward":
                 return await self._port_forward(request, self._find(rest, has_container=False))
+            case "stats" | "metrics" if (found := await self._stats.answer(request)) is not None:
+                return found
         return _text(404, f"404 page not found: {request.path}")
 
     # What a path names
@@ -148,15 +153,6 @@ class KubeletServer:
         uid = target.worker.uid
         await forward.serve(request, lambda port: self._runtime.dial(uid, port))
         return None
-
-
-def common_name(peer: Peer) -> str:
-    """Whom the verified client certificate names; "" without one."""
-    if peer.certificate is None:
-        return ""
-    subject = x509.load_der_x509_certificate(peer.certificate).subject
-    names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else ""
 
 
 def _text(status: int, message: str) -> Response:
