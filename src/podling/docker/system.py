@@ -40,6 +40,7 @@ def identity() -> HeaderList:
 @routes.get("/_ping")
 @routes.head("/_ping")
 async def ping(call: Call, daemon: Daemon) -> Response:
+    daemon.engine.containers.expect()  # the docker command pings, and then does what it is for
     return Response(
         200,
         b"OK",

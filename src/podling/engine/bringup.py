@@ -31,8 +31,9 @@ U = TypeVar("U")
 
 
 def expect(around: Surroundings) -> None:
-    """A container is about to start: have the kernel ready."""
-    around.tasks.start(asyncio.to_thread(expect_move, around.hierarchies), "expect a start")
+    """A process is about to start in a container: have the kernel ready."""
+    if around.hierarchies.mode != "v2":
+        around.tasks.start(asyncio.to_thread(expect_move, around.hierarchies), "expect a start")
 
 
 async def bring_up(record: Record, around: Surroundings) -> int:

@@ -14,6 +14,7 @@ from podling.engine import lifecycle, links
 from podling.engine.actor import Actor
 from podling.engine.archive import Files, visible_changes
 from podling.engine.attach import Attachment, Attachments
+from podling.engine.bringup import expect
 from podling.engine.defaults import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT, check_name
 from podling.engine.devices import block_numbers
 from podling.engine.execution import Exec, prepare_exec
@@ -238,6 +239,7 @@ class Container(Actor):
         self._check_running()
         if self.state.status == "paused":
             raise Conflict(f"container {self.name} is paused, unpause the container before exec")
+        expect(self._around)
         execution = self._around.execs.add(await prepare_exec(self, spec, self._around))
         self.tell(f"exec_create: {' '.join(spec.command)}", {"execID": execution.id})
         return execution

@@ -31,6 +31,10 @@ class Containers:
     def open(self, around: Surroundings) -> None:
         self._around = around
 
+    def expect(self) -> None:
+        """A client has come, which may be about to start something."""
+        expect(self._around)
+
     def list(self) -> "list[Container]":
         """All, the newest first."""
         return sorted(self._containers.values(), key=lambda container: container.created, reverse=True)

@@ -27,6 +27,7 @@ from podling.runtime.base import ExecLaunch, ExecProcess, Exit, Launch, StartFai
 from podling.runtime.execution import execute
 from podling.runtime.pipe import read_to_end
 from podling.runtime.program import Program
+from podling.runtime.sealed import Sealed
 from podling.runtime.stdio import Stdio, over_socket
 
 _TIMEOUT = 30.0  # seconds for one call of an OCI runtime
@@ -60,6 +61,7 @@ class Conmon:
         for directory in (self._bundles, self._exits, self._state):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._default = default or program.find()
+        self._sealed = Sealed(run / "programs")
         self._held: dict[str, _Held] = {}
         self._hierarchies = cgroup.detect()
 
@@ -94,7 +96,7 @@ class Conmon:
             sync_ours, sync_theirs = _pipe(stack)
             start_theirs, start_ours = _pipe(stack)
             child = await process.start(
-                self._conmon_command(launch, bundle, chosen),
+                self._conmon_command(launch, bundle, self._sealed.of(chosen)),
                 files={_SYNC_FD: sync_theirs, _START_FD: start_theirs},
                 env={**program.environment(), "_OCI_SYNCPIPE": str(_SYNC_FD), "_OCI_STARTPIPE": str(_START_FD)},
                 cwd=bundle,
@@ -114,7 +116,19 @@ class Conmon:
         return _pid_of(answer, str(launch.spec["process"]["args"][0]))
 
     def _conmon_command(self, launch: Launch, bundle: Path, chosen: Program) -> list[str]:
-        command = ["conmon", "--api-version", "1", "-c", launch.id, "-u", launch.id, "-n", launch.id, "-r", chosen.path]
+        command = [
+            "conmon",
+            "--api-version",
+            "1",
+            "-c",
+            launch.id,
+            "-u",
+            launch.id,
+            "-n",
+            launch.id,
+            "-r",
+            self._sealed.of(chosen).path,
+        ]
         command += ["-b", str(bundle), "-p", str(bundle / "pid"), "-P", str(bundle / "conmon.pid")]
         command += ["--exit-dir", str(self._exits), "--socket-dir-path", str(bundle), "--full-attach", "--no-sync-log"]
         log = "none" if launch.log_path is None else f"k8s-file:{launch.log_path}"
@@ -247,7 +261,7 @@ class Conmon:
 
     async def execute(self, container: str, launch: ExecLaunch) -> ExecProcess:
         chosen = self._known(container).program
-        return await execute(chosen, self._state, self._bundles / container, container, launch)
+        return await execute(self._sealed.of(chosen), self._state, self._bundles / container, container, launch)
 
     def process_of(self, container: str) -> dict[str, Any]:
         """The `process` part of the spec that the container was made with. Raises NotFound."""
@@ -275,7 +289,7 @@ class Conmon:
         await self._run(self._known(container).program, *words)
 
     async def _run(self, chosen: Program, *words: str) -> None:
-        command: Sequence[str] = [chosen.path, f"--root={self._state}", *words]
+        command: Sequence[str] = [self._sealed.of(chosen).path, f"--root={self._state}", *words]
         await process.run(command, timeout=_TIMEOUT, env=program.environment(), prepare=chosen.prepare)
 
 
