@@ -6,7 +6,7 @@ Source: Kubernetes API reference, "connect" operations of Pod, Service and Node;
 import re
 import secrets
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from podling.aio import pump
@@ -26,6 +26,7 @@ _HOP = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"}
     | {"transfer-encoding", "upgrade", "authorization", "expect"}
 )
+_IDENTITY = ("impersonate-", "x-remote-")
 _FRAMING = frozenset({"content-length", "transfer-encoding", "content-encoding"})
 _split_path = re.compile(r"(/api/v1(?:/namespaces/[^/]+)?/[^/]+/[^/]+/proxy)(/.*)?").fullmatch
 
@@ -44,7 +45,11 @@ class ReverseProxy:
     def __init__(self, agents: HttpClient, workloads: HttpClient) -> None:
         self._agents = agents
         self._workloads = workloads
-        self.streams = {("", "pods", "proxy"): self.pod, ("", "services", "proxy"): self.service, ("", "nodes", "proxy"): self.node}
+        self.streams = {
+            ("", "pods", "proxy"): self.pod,
+            ("", "services", "proxy"): self.service,
+            ("", "nodes", "proxy"): self.node,
+        }
 
     async def pod(self, call: Call) -> Response | None:
         """Any method on pods/[SCHEME:]NAME[:PORT]/proxy[/PATH]"""
@@ -83,7 +88,9 @@ class ReverseProxy:
         if not path and request.method in ("GET", "HEAD"):
             return Response(301, b"", [("Location", f"{prefix}/{query}")])
         try:
-            reply = await client.request(request.method, url, _forwarded(request, prefix + path), _body(request), ANSWER_SECONDS)
+            body = _body(request)
+            fields = _forwarded(request, prefix + path, drop=() if body is not None else ("content-length",))
+            reply = await client.request(request.method, url, fields, body, ANSWER_SECONDS)
         except ConnectionFailed as error:
             raise _unreachable(error) from error
         hosts = (location.url.partition("//")[2], request.headers.get("host"))
@@ -97,15 +104,11 @@ def _parts(request: Request) -> tuple[str, str]:
     return found[1], found[2] or ""
 
 
-def _forwarded(request: Request, path: str) -> HeaderList:
+def _forwarded(request: Request, path: str, drop: Sequence[str] = ()) -> HeaderList:
     """The fields that go on: without those of the connection, and those that say who asks or as whom."""
     named = {token.strip().lower() for value in request.headers.all("connection") for token in value.split(",")}
-    dropped = _HOP | named
-    kept = [
-        (name, value)
-        for name, value in request.headers
-        if name not in dropped and not name.startswith(("impersonate-", "x-remote-")) and name != "x-forwarded-for"
-    ]
+    dropped = _HOP | {"x-forwarded-for", *drop, *named}
+    kept = [field for field in request.headers if field[0] not in dropped and not field[0].startswith(_IDENTITY)]
     through = ", ".join(filter(None, (*request.headers.all("x-forwarded-for"), request.peer.address)))
     return [*kept, *([("X-Forwarded-For", through)] if through else []), ("X-Forwarded-Uri", path)]
 
@@ -117,7 +120,7 @@ def _body(request: Request) -> AsyncIterator[bytes] | None:
 
 async def _upgrade(client: HttpClient, request: Request, url: str) -> Response | None:
     """Join the client's connection with one to the server behind; its refusal is the answer."""
-    headers = [field for field in _forwarded(request, request.path) if field[0] != "content-length"]
+    headers = _forwarded(request, request.path, drop=("content-length",))
     headers += [("Connection", "Upgrade"), ("Upgrade", request.headers.get("upgrade"))]
     try:
         status, answer, remote = await client.upgrade(request.method, url, headers)
