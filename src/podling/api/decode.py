@@ -294,7 +294,7 @@ _escapes = re.compile(rb"\\u00(22|20|3[aA])").search  # a quotation mark, a blan
 def may_repeat(body: bytes, value: Any) -> bool:
     """Whether fields may come more than once in `body`, the JSON that `value` was read from; False is certain.
 
-    Each field has a colon behind its name's quotation mark. Strings may hold both too, but as often here as in `value` written anew.
+    Each field has a colon behind its name's quotation mark. Strings may hold both too, as often here as in `value` written anew.
     """
     if b"\\u" in body and _escapes(body):
         return True

@@ -144,24 +144,24 @@ class Kind:
     stored_as: tuple[str, str] | None = None
     to_stored: Callable[[Object], Object] = _same
     from_stored: Callable[[Object], Object] = _same
+    # what follows from the others
+    group: str = field(init=False)
+    version: str = field(init=False)
+    storage: tuple[str, str] = field(init=False)
+    """(group, plural) under which objects are kept."""
+    has_status: bool = field(init=False)
 
-    @property
-    def group(self) -> str:
-        return objects.group_of(self.api_version)
-
-    @property
-    def version(self) -> str:
-        return objects.version_of(self.api_version)
+    def __post_init__(self) -> None:
+        known = object.__setattr__  # each request asks for these several times
+        known(self, "group", objects.group_of(self.api_version))
+        known(self, "version", objects.version_of(self.api_version))
+        known(self, "storage", self.stored_as or (self.group, self.plural))
+        known(self, "has_status", STATUS in self.subresources)
 
     @property
     def resource(self) -> str:
         """`deployments.apps`, `pods`: as messages name it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
-
-    @property
-    def storage(self) -> tuple[str, str]:
-        """(group, plural) under which objects are kept."""
-        return self.stored_as or (self.group, self.plural)
 
     @property
     def list_kind(self) -> str:
@@ -176,10 +176,6 @@ class Kind:
 
     def subresource(self, name: str) -> Subresource | None:
         return next((sub for sub in self.subresources if sub.name == name), None)
-
-    @property
-    def has_status(self) -> bool:
-        return STATUS in self.subresources
 
     def prepare_create(self, obj: Object) -> None:
         """Wipe what a client may not set, set the first generation. In place; uid, times and revision are the caller's."""

@@ -60,7 +60,8 @@ def validate_common(obj: Object) -> Iterator[FieldError]:
     meta = at(obj, "metadata")
     yield from validate_labels(meta / "labels")
     yield from validate_annotations(meta / "annotations")
-    yield from _validate_owners(meta / "ownerReferences")
+    if "ownerReferences" in meta:
+        yield from _validate_owners(meta / "ownerReferences")
     for finalizer in meta / "finalizers":
         for complaint in names.qualified(finalizer.value):
             yield (meta / "finalizers").invalid(complaint, finalizer.value)

@@ -4,13 +4,19 @@ Source: RFC 3339; k8s.io/apimachinery metav1.Time, metav1.MicroTime, util/durati
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rfc3339(instant: float) -> str:
     """`2024-02-29T12:00:00Z`: metav1.Time, whole seconds."""
-    return (_EPOCH + timedelta(seconds=int(instant // 1))).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(int(instant // 1))
+
+
+@lru_cache(maxsize=256)
+def _second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def micro(instant: float) -> str:

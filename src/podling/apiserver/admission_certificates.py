@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from podling.api.objects import get
 from podling.api.status import forbidden
-from podling.apiserver.admission import CREATE, UPDATE, Review
+from podling.apiserver.admission import CREATE, UPDATE, Review, concerns
 from podling.apiserver.identity import Attributes, user_info
 
 Object = dict[str, Any]
@@ -22,6 +22,7 @@ MASTERS = "system:masters"
 _REQUESTER = ("username", "uid", "groups", "extra")
 
 
+@concerns((CREATE,), [REQUESTS])
 async def certificate_requester(review: Review) -> None:
     """A request says who made it, whatever its maker says. Source: pkg/registry/certificates/certificates strategy."""
     if review.obj is None or not review.is_(CREATE, *REQUESTS):
@@ -30,6 +31,7 @@ async def certificate_requester(review: Review) -> None:
     review.obj["spec"] = said | user_info(review.attributes.user)
 
 
+@concerns((UPDATE,), [REQUESTS])
 async def certificate_approval(review: Review) -> None:
     """Approving needs the right to approve for that signer, issuing the right to sign for it."""
     if review.kind.storage != REQUESTS or review.operation != UPDATE:
@@ -54,6 +56,7 @@ def _may(review: Review, verb: str, signer: str) -> bool:
     return any(review.backend.authorizer.authorize(attributes).allowed for attributes in asked)
 
 
+@concerns((CREATE,), [REQUESTS])
 async def certificate_subject_restriction(review: Review) -> None:
     """Nobody gets into the group that may do everything by a certificate that the cluster signs."""
     if review.obj is None or not review.is_(CREATE, *REQUESTS) or get(review.obj, "spec.signerName") != CLIENT_SIGNER:

@@ -13,7 +13,7 @@ from podling.api.field import quote
 from podling.api.kind import Kind
 from podling.api.objects import name_of
 from podling.api.status import forbidden, not_found
-from podling.apiserver.admission import DELETE, Review
+from podling.apiserver.admission import DELETE, Review, concerns
 from podling.apiserver.identity import ANONYMOUS, Attributes
 from podling.apiserver.rbac import rule_allows
 
@@ -31,6 +31,7 @@ EVERYTHING: Sequence[Rule] = (
 """What one must hold to gather rules that others will write."""
 
 
+@concerns((), [(GROUP, plural) for plural in (*ROLES, *BINDINGS)])
 async def no_escalation(review: Review) -> None:
     """Raises 403 for rules that the user doesn't hold, unless he may `escalate` the role or `bind` to it."""
     new, kind = review.obj, review.kind

@@ -4,11 +4,12 @@ from typing import Any
 
 from podling.api.status import aggregated, forbidden
 from podling.apiserver import limits
-from podling.apiserver.admission import CREATE, UPDATE, Review
+from podling.apiserver.admission import CREATE, UPDATE, Review, concerns
 
 Object = dict[str, Any]
 
 
+@concerns((CREATE,), [("", "pods")])
 async def limit_defaults(review: Review) -> None:
     """Fills in a new pod's requests and limits."""
     if review.is_(CREATE, "", "pods") and (found := _ranges(review)):
@@ -16,6 +17,7 @@ async def limit_defaults(review: Review) -> None:
         limits.fill_in(review.obj, found)
 
 
+@concerns((CREATE, UPDATE), [("", "pods"), ("", "persistentvolumeclaims")])
 async def limit_ranger(review: Review) -> None:
     """Refuses a new pod, and a claim, that is out of bounds."""
     obj = review.obj

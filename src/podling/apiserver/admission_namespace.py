@@ -1,11 +1,12 @@
 """Admission of NamespaceLifecycle. Source: k8s.io/apiserver pkg/admission/plugin/namespace/lifecycle."""
 
 from podling.api.status import ApiError, forbidden, not_found
-from podling.apiserver.admission import CREATE, DELETE, Review
+from podling.apiserver.admission import CREATE, DELETE, Review, concerns
 
 IMMORTAL = ("default", "kube-system", "kube-public")
 
 
+@concerns((CREATE, DELETE))
 async def namespace_lifecycle(review: Review) -> None:
     """Nothing new where no namespace is, or where one is going; the cluster's own namespaces stay."""
     attributes = review.attributes

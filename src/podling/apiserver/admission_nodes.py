@@ -5,9 +5,10 @@ Source: Kubernetes documentation "Admission Control", TaintNodesByCondition.
 
 from podling.api import taints
 from podling.api.objects import has_condition
-from podling.apiserver.admission import CREATE, Review
+from podling.apiserver.admission import CREATE, Review, concerns
 
 
+@concerns((CREATE,), [("", "nodes")])
 async def taint_new_node(review: Review) -> None:
     """Adds the taint, which the node lifecycle controller takes away. One that is born ready needs none."""
     node = review.obj

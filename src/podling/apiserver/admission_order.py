@@ -1,6 +1,6 @@
 """Which admission plugins there are, in the order that they run. Source: Kubernetes documentation "Admission Control"."""
 
-from podling.apiserver.admission import Plugin, Review
+from podling.apiserver.admission import Plugin, Review, concerned
 from podling.apiserver.admission_certificates import (
     certificate_approval,
     certificate_requester,
@@ -44,10 +44,10 @@ VALIDATING: tuple[Plugin, ...] = (
 
 
 async def mutate(review: Review) -> None:
-    for plugin in MUTATING:
+    for plugin in concerned(MUTATING, review.operation, review.kind.storage):
         await plugin(review)
 
 
 async def validate(review: Review) -> None:
-    for plugin in VALIDATING:
+    for plugin in concerned(VALIDATING, review.operation, review.kind.storage):
         await plugin(review)

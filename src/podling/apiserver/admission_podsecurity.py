@@ -11,7 +11,7 @@ from typing import Any
 from podling.api.field import Cursor, FieldError
 from podling.api.objects import get, labels_of
 from podling.api.status import forbidden, invalid
-from podling.apiserver.admission import CREATE, UPDATE, Review
+from podling.apiserver.admission import CREATE, UPDATE, Review, concerns
 from podling.apiserver.podsecurity import LEVELS, violations
 
 Object = dict[str, Any]
@@ -53,6 +53,7 @@ def policy(labels: dict[str, str], mode: str) -> Policy:
     return Policy(level if level in LEVELS else "restricted", version)
 
 
+@concerns((CREATE, UPDATE), [("", "pods"), ("", "namespaces"), *TEMPLATES])
 async def pod_security(review: Review) -> None:
     """Refuses a pod that breaks the enforced standard; warns and notes for the other modes, of pods and what makes them."""
     kind, attributes = review.kind, review.attributes

@@ -6,7 +6,7 @@ Source: Kubernetes documentation "Pod Priority and Preemption".
 from typing import Any
 
 from podling.api.status import ApiError, forbidden
-from podling.apiserver.admission import CREATE, Review
+from podling.apiserver.admission import CREATE, Review, concerns
 
 Object = dict[str, Any]
 
@@ -15,6 +15,7 @@ PREEMPTING = "PreemptLowerPriority"
 NO_CLASS: Object = {"metadata": {"name": ""}, "value": 0, "preemptionPolicy": PREEMPTING}
 
 
+@concerns((CREATE,), [("", "pods")])
 async def priority(review: Review) -> None:
     """Fills in class, number and preemption policy; refuses a class that isn't there and another number than its own."""
     pod = review.obj
@@ -51,7 +52,8 @@ def _named(review: Review, name: str) -> Object:
 
 def _of_everybody(review: Review) -> Object:
     """The class for pods that name none: of several the lowest."""
-    marked = [one for one in review.backend.storage.objects(CLASSES) if one.get("globalDefault")]
+    items = review.backend.storage.of(CLASSES).items()
+    marked = [item.object for item in items if b'"globalDefault":true' in item.data]
     return min(marked, key=lambda one: (one["value"], one["metadata"]["name"]), default=NO_CLASS)
 
 

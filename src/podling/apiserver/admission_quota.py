@@ -1,13 +1,14 @@
 """Admission of ResourceQuota: the last word, because what it charges is charged."""
 
 from podling.api.status import forbidden
-from podling.apiserver.admission import CREATE, UPDATE, Review
+from podling.apiserver.admission import CREATE, UPDATE, Review, concerns
 from podling.apiserver.quota import Charge, Exceeded
 
 GROWING = (("", "services"), ("", "persistentvolumeclaims"), ("", "pods"))
 """Whose updates may take more."""
 
 
+@concerns((CREATE, UPDATE))
 async def resource_quota(review: Review) -> None:
     """Charges the write to the namespace's quotas; refuses what is more than they have."""
     obj, kind, attributes = review.obj, review.kind, review.attributes

@@ -8,12 +8,13 @@ from typing import Any
 from podling.api.core.demand import parsed
 from podling.api.objects import get
 from podling.api.status import ApiError, forbidden
-from podling.apiserver.admission import CREATE, Review
+from podling.apiserver.admission import CREATE, Review, concerns
 
 Object = dict[str, Any]
 CLASSES = ("node.k8s.io", "runtimeclasses")
 
 
+@concerns((CREATE,), [("", "pods")])
 async def runtime_class(review: Review) -> None:
     """Fills in the class's overhead, node selector and tolerations; refuses a class that isn't there, and another overhead."""
     if review.obj is None or not review.is_(CREATE, "", "pods"):

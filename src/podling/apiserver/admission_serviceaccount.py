@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from podling.api.status import forbidden
-from podling.apiserver.admission import CREATE, Review
+from podling.apiserver.admission import CREATE, Review, concerns
 from podling.apiserver.cache import Item
 from podling.base.ids import suffix
 
@@ -21,6 +21,7 @@ PATIENCE = 1.0  # seconds
 MIRROR = "kubernetes.io/config.mirror"
 
 
+@concerns((CREATE,), [("", "pods")])
 async def service_account(review: Review) -> None:
     """Fills in the account, its image pull secrets and the token volume. Refuses an account that isn't there."""
     pod = review.obj
@@ -48,7 +49,7 @@ async def _account(review: Review, namespace: str, name: str) -> Item | None:
     """The account; that of a new namespace, which a controller makes, is waited for."""
     storage = review.backend.storage
     accounts, key = storage.of(("", "serviceaccounts")), f"{namespace}/{name}"
-    if name == DEFAULT:
+    if name == DEFAULT and accounts.get(key) is None:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 while accounts.get(key) is None:

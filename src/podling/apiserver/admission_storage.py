@@ -7,7 +7,7 @@ from typing import Any
 
 from podling.api.core.storage import CLASS_ANNOTATION
 from podling.api.objects import annotations_of, get
-from podling.apiserver.admission import CREATE, Review
+from podling.apiserver.admission import CREATE, Review, concerns
 
 Object = dict[str, Any]
 
@@ -21,6 +21,7 @@ PROTECTED = {
 }
 
 
+@concerns((CREATE,), [("", "persistentvolumeclaims")])
 async def default_storage_class(review: Review) -> None:
     """Gives a claim that names no class the default one."""
     claim = review.obj
@@ -31,6 +32,7 @@ async def default_storage_class(review: Review) -> None:
         claim["spec"] = {**claim["spec"], "storageClassName": chosen}
 
 
+@concerns((CREATE,), [("networking.k8s.io", "ingresses")])
 async def default_ingress_class(review: Review) -> None:
     """Gives an ingress that names no class the default one."""
     ingress = review.obj
@@ -51,6 +53,7 @@ def _default(review: Review, resource: tuple[str, str], marks: tuple[str, ...]) 
     return newest["metadata"]["name"] if newest else ""
 
 
+@concerns((CREATE,), PROTECTED)
 async def storage_object_in_use_protection(review: Review) -> None:
     """Adds the finalizer that keeps what is in use."""
     finalizer = PROTECTED.get(review.kind.storage)

@@ -4,11 +4,12 @@ Source: Kubernetes documentation "Admission Control", DefaultTolerationSeconds.
 """
 
 from podling.api import taints
-from podling.apiserver.admission import CREATE, Review
+from podling.apiserver.admission import CREATE, Review, concerns
 
 SECONDS = 300
 
 
+@concerns((CREATE,), [("", "pods")])
 async def default_toleration_seconds(review: Review) -> None:
     """Adds the tolerations that the pod doesn't have in some form already."""
     pod = review.obj

@@ -50,6 +50,7 @@ class Call:
     """What admission tells the audit log."""
     caller: User = ANONYMOUS
     """Who sent it; the user of `attributes` is another one when this one acts as somebody else."""
+    _kind: Kind | None = None
 
     @property
     def storage(self) -> Storage:
@@ -58,10 +59,13 @@ class Call:
     @property
     def kind(self) -> Kind:
         """The kind of the resource. Raises 404."""
-        target = self.target
-        found = self.backend.registry.resource(target.group, target.version, target.resource) if target else None
+        found = self._kind
         if found is None:
-            raise no_such_path()
+            target = self.target
+            found = self.backend.registry.resource(target.group, target.version, target.resource) if target else None
+            if found is None:
+                raise no_such_path()
+            self._kind = found
         return found
 
     @property

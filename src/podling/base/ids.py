@@ -1,7 +1,7 @@
 """Identifiers. Randomness enters the product here and nowhere else."""
 
+import os
 import secrets
-import uuid
 
 _random = secrets.SystemRandom()
 # rand.SafeEncodeString of k8s.io/apimachinery: no vowels, no look-alikes.
@@ -23,12 +23,16 @@ def short(identifier: str) -> str:
 
 def uid() -> str:
     """A random UUID (RFC 9562 version 4), the `metadata.uid` of an object."""
-    return str(uuid.uuid4())
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def suffix(length: int = 5) -> str:
     """A random name suffix, as `metadata.generateName` appends it."""
-    number = secrets.randbelow(len(_SAFE) ** length)
+    number = int.from_bytes(
+        os.urandom(length + 8)
+    )  # so many bits that no suffix is likelier than another by anything that counts
     digits = []
     for _ in range(length):
         number, digit = divmod(number, len(_SAFE))

@@ -62,48 +62,51 @@ def validate_all(spec: Cursor, volumes: set[str], *, in_template: bool) -> Itera
 
 
 def _validate(container: Cursor, volumes: set[str], seen: set[str]) -> Iterator[FieldError]:
+    value: Object = container.value or {}
     yield from _names(container, seen)
-    yield from chosen(container / "imagePullPolicy", PULL_POLICIES)
-    yield from chosen(container / "terminationMessagePolicy", MESSAGE_POLICIES)
-    if "ports" in container:
+    if value.get("imagePullPolicy") not in PULL_POLICIES:
+        yield from chosen(container / "imagePullPolicy", PULL_POLICIES)
+    if value.get("terminationMessagePolicy") not in MESSAGE_POLICIES:
+        yield from chosen(container / "terminationMessagePolicy", MESSAGE_POLICIES)
+    if "ports" in value:
         yield from _ports(container / "ports")
-    if "env" in container or "envFrom" in container:
+    if "env" in value or "envFrom" in value:
         yield from environment.validate(container)
-    if "volumeMounts" in container:
+    if "volumeMounts" in value:
         yield from _mounts(container / "volumeMounts", volumes)
-    if "resources" in container:
+    if "resources" in value:
         yield from resources.validate(container / "resources")
     for name in PROBES:
-        if name in container:
+        if name in value:
             yield from probe.validate(container / name, once=name != "readinessProbe")
-    if "lifecycle" in container:
+    if "lifecycle" in value:
         for name in HOOKS:
             if name in container / "lifecycle":
                 yield from probe.validate_handler(container / "lifecycle" / name, probe.HOOK_HANDLERS)
-    if "securityContext" in container:
+    if "securityContext" in value:
         yield from validate_security(container / "securityContext")
 
 
 def _names(container: Cursor, seen: set[str]) -> Iterator[FieldError]:
-    name, image = container / "name", container / "image"
-    if not name.value:
-        yield name.required()
+    name = container.get("name")
+    if not name:
+        yield (container / "name").required()
     else:
-        for complaint in names.label(name.value):
-            yield name.invalid(complaint)
-        if name.value in seen:
-            yield name.duplicate()
-        seen.add(name.value)
-    if not image.value:
-        yield image.required()
+        for complaint in names.label(name):
+            yield (container / "name").invalid(complaint)
+        if name in seen:
+            yield (container / "name").duplicate()
+        seen.add(name)
+    if not container.get("image"):
+        yield (container / "image").required()
 
 
 def _images(spec: Cursor) -> Iterator[FieldError]:
     for name in ("containers", "initContainers"):
         for container in spec / name:
-            image = container / "image"
-            if image.value and image.value != image.value.strip():
-                yield image.invalid("must not have leading or trailing whitespace")
+            image = container.get("image", "")
+            if image != image.strip():
+                yield (container / "image").invalid("must not have leading or trailing whitespace")
 
 
 def _only_init(container: Cursor) -> Iterator[FieldError]:
@@ -125,7 +128,8 @@ def _ports(ports: Cursor) -> Iterator[FieldError]:
                 yield (port / "name").duplicate()
             seen.add(name)
         yield from _port_numbers(port)
-        yield from chosen(port / "protocol", PROTOCOLS)
+        if port.get("protocol") not in PROTOCOLS:
+            yield from chosen(port / "protocol", PROTOCOLS)
 
 
 def _port_numbers(port: Cursor) -> Iterator[FieldError]:
@@ -145,6 +149,8 @@ def _host_ports(spec: Cursor, *, in_template: bool) -> Iterator[FieldError]:
     on_host = bool(spec.get("hostNetwork"))
     taken: set[str] = set()
     for container in spec / "containers":
+        if not on_host and not any(port.get("hostPort") for port in container.get("ports", ())):
+            continue
         for port in container / "ports":
             number = port.get("hostPort", 0)
             if on_host and (number or not in_template) and number != port.get("containerPort"):
@@ -160,19 +166,23 @@ def _host_ports(spec: Cursor, *, in_template: bool) -> Iterator[FieldError]:
 def _mounts(mounts: Cursor, volumes: set[str]) -> Iterator[FieldError]:
     places: set[str] = set()
     for mount in mounts:
-        name, place = mount / "name", mount / "mountPath"
-        yield from present(name)
-        if name.value and name.value not in volumes:
-            yield name.not_found()
-        yield from present(place)
-        if place.value in places:
-            yield place.invalid("must be unique")
-        places.add(place.value)
+        name, place = mount.get("name"), mount.get("mountPath")
+        if not name:
+            yield from present(mount / "name")
+        elif name not in volumes:
+            yield (mount / "name").not_found()
+        if not place:
+            yield from present(mount / "mountPath")
+        if place in places:
+            yield (mount / "mountPath").invalid("must be unique")
+        places.add(place)
         if mount.get("subPath") and mount.get("subPathExpr"):
             yield (mount / "subPathExpr").invalid("subPathExpr and subPath are mutually exclusive")
         for member in ("subPath", "subPathExpr"):
-            yield from inside(mount / member)
-        yield from one_of(mount / "mountPropagation", ("Bidirectional", "HostToContainer", "None"))
+            if member in mount:
+                yield from inside(mount / member)
+        if "mountPropagation" in mount:
+            yield from one_of(mount / "mountPropagation", ("Bidirectional", "HostToContainer", "None"))
 
 
 def inside(path: Cursor) -> Iterator[FieldError]:

@@ -36,13 +36,14 @@ def default(variable: Object) -> None:
 def validate(container: Cursor) -> Iterator[FieldError]:
     """`env` and `envFrom`."""
     for variable in container / "env":
-        name = variable / "name"
-        if not name.value:
-            yield name.required()
+        value: Object = variable.value or {}
+        name = value.get("name")
+        if not name:
+            yield (variable / "name").required()
         else:
-            for complaint in names.env_name(name.value):
-                yield name.invalid(complaint)
-        if "valueFrom" in variable:
+            for complaint in names.env_name(name):
+                yield (variable / "name").invalid(complaint)
+        if "valueFrom" in value:
             yield from _source(variable)
     for source in container / "envFrom":
         yield from _from(source)

@@ -18,8 +18,9 @@ def validate_tolerations(tolerations: Cursor) -> Iterator[FieldError]:
 
 def _toleration(toleration: Cursor) -> Iterator[FieldError]:
     key, operator = toleration / "key", toleration / "operator"
-    yield from named(key, names.qualified)
-    if not key.value and operator.value != "Exists":
+    if key.value:
+        yield from named(key, names.qualified)
+    elif operator.value != "Exists":
         words = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
         yield operator.invalid(words, operator.value or "")
     if toleration.get("tolerationSeconds") is not None and toleration.get("effect") != "NoExecute":
@@ -33,7 +34,7 @@ def _toleration(toleration: Cursor) -> Iterator[FieldError]:
             yield operator.invalid("value must be empty when `operator` is 'Exists'", toleration.get("value"))
     else:
         yield operator.unsupported(("Equal", "Exists"))
-    if toleration.get("effect"):
+    if toleration.get("effect") not in (None, "", *EFFECTS):
         yield from one_of(toleration / "effect", EFFECTS)
 
 

@@ -60,15 +60,19 @@ def validate(spec: Cursor, *, in_template: bool = False) -> Iterator[FieldError]
         yield from volume.validate_all(spec / "volumes")
     volumes = {each.get("name", "") for each in spec.get("volumes", ())}
     yield from container.validate_all(spec, volumes, in_template=in_template)
-    yield from chosen(spec / "restartPolicy", RESTART_POLICIES)
-    yield from chosen(spec / "dnsPolicy", DNS_POLICIES)
+    value: Object = spec.value or {}
+    if value.get("restartPolicy") not in RESTART_POLICIES:
+        yield from chosen(spec / "restartPolicy", RESTART_POLICIES)
+    if value.get("dnsPolicy") not in DNS_POLICIES:
+        yield from chosen(spec / "dnsPolicy", DNS_POLICIES)
     yield from not_negative(spec / "terminationGracePeriodSeconds")
     yield from between(spec / "activeDeadlineSeconds", 1, 2**31 - 1)
     for member, check in _PARTS.items():
-        if member in spec:
+        if member in value:
             yield from check(spec / member)
     for member, form in _NAMES.items():
-        yield from named(spec / member, form)
+        if member in value:
+            yield from named(spec / member, form)
     if spec.get("dnsPolicy") == "None":
         yield from _own_servers(spec / "dnsConfig")
     if spec.get("hostPID") and spec.get("shareProcessNamespace"):
@@ -87,6 +91,8 @@ def _node_selector(selector: Cursor) -> Iterator[FieldError]:
 
 
 def _security(context: Cursor) -> Iterator[FieldError]:
+    if not context:
+        return
     for name in ("runAsUser", "runAsGroup", "fsGroup"):
         yield from container.user_id(context / name)
     for group in context / "supplementalGroups":

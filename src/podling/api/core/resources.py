@@ -30,6 +30,8 @@ def default_requests(container: Object) -> None:
 
 
 def validate(needs: Cursor) -> Iterator[FieldError]:
+    if not needs:
+        return
     limits, requests = needs / "limits", needs / "requests"
     for amounts in (limits, requests):
         for name, amount in amounts.entries():

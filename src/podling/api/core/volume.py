@@ -103,10 +103,19 @@ def _mode(mode: Cursor) -> Iterator[FieldError]:
 
 def _items(source: Cursor) -> Iterator[FieldError]:
     for item in source / "items":
-        yield from present(item / "key")
-        yield from present(item / "path")
-        yield from inside(item / "path")
-        yield from _mode(item / "mode")
+        if not item.get("key"):
+            yield from present(item / "key")
+        yield from _path(item)
+        if "mode" in item:
+            yield from _mode(item / "mode")
+
+
+def _path(source: Cursor) -> Iterator[FieldError]:
+    """Where a file comes to lie."""
+    if not source.get("path"):
+        yield from present(source / "path")
+    else:
+        yield from inside(source / "path")
 
 
 def _secret(source: Cursor) -> Iterator[FieldError]:
@@ -122,11 +131,12 @@ def _config_map(source: Cursor) -> Iterator[FieldError]:
 
 
 def _downward(source: Cursor) -> Iterator[FieldError]:
-    yield from _mode(source / "defaultMode")
+    if "defaultMode" in source:
+        yield from _mode(source / "defaultMode")
     for item in source / "items":
-        yield from present(item / "path")
-        yield from inside(item / "path")
-        yield from _mode(item / "mode")
+        yield from _path(item)
+        if "mode" in item:
+            yield from _mode(item / "mode")
         field, amount = item / "fieldRef", item / "resourceFieldRef"
         if field.value is not None:
             yield from environment.field_reference(field, FIELDS)
