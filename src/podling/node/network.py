@@ -16,7 +16,7 @@ from pathlib import Path
 from podling.base.errors import Unavailable
 from podling.base.files import write_atomic
 from podling.linux import address, link, namespace, qdisc, route, sysctl
-from podling.linux.mount import is_mountpoint
+from podling.linux.mount import bind, is_mountpoint
 from podling.linux.netlink import Netlink
 from podling.node import sharing
 from podling.node.place import NodeConfig
@@ -57,8 +57,8 @@ class PodNetwork:
 
     async def add(self, spec: SandboxSpec) -> tuple[str, ...]:
         """A sandbox: its addresses. Leaves nothing behind when it fails."""
-        if spec.uid not in self._addresses and not spec.host_network:
-            self._addresses[spec.uid] = self._choose(set(self._addresses.values()))
+        if not spec.host_network:
+            self.reserve(spec.uid)
         try:
             if spec.share_processes and not self.path(spec.uid, "pid").exists():
                 await sharing.start_processes(self._root / spec.uid, spec.cgroup)
@@ -67,6 +67,17 @@ class PodNetwork:
             await self.remove(spec.uid)
             raise
         return (self._config.address,) if spec.host_network else (self._addresses[spec.uid],)
+
+    def reserve(self, uid: str) -> str:
+        """The address that a pod is going to have, for a runtime that makes namespaces itself. `remove` gives it back."""
+        if uid not in self._addresses:
+            self._addresses[uid] = self._choose(set(self._addresses.values()))
+        return self._addresses[uid]
+
+    async def adopt(self, spec: SandboxSpec, netns: Path) -> tuple[str, ...]:
+        """Wire a namespace that the runtime has made, with the reserved address."""
+        await asyncio.to_thread(self._adopt, spec, netns)
+        return (self.reserve(spec.uid),)
 
     async def remove(self, uid: str) -> None:
         await asyncio.to_thread(self._remove, uid)
@@ -106,7 +117,7 @@ class PodNetwork:
         for directory in self._root.iterdir():
             uid = directory.name
             record = self._record(uid)
-            if record is None or not is_mountpoint(self.path(uid, "uts")):
+            if record is None or not self._kept(uid):
                 self._remove(uid)  # half made, or from before a reboot
                 continue
             found[uid] = tuple(record)
@@ -114,6 +125,10 @@ class PodNetwork:
                 self._addresses[uid] = record[0]
         self._latest = max((int(IPv4Address(a)) - int(self._range[0]) for a in self._addresses.values()), default=1)
         return found
+
+    def _kept(self, uid: str) -> bool:
+        """Whether the namespaces that the pod was given are still held."""
+        return all(is_mountpoint(path) for kind in _KINDS if (path := self.path(uid, kind)).exists())
 
     def _record(self, uid: str) -> list[str] | None:
         try:
@@ -136,6 +151,14 @@ class PodNetwork:
             self._connect(spec, self._addresses[spec.uid])
         addresses = [self._config.address if spec.host_network else self._addresses[spec.uid]]
         write_atomic(directory / "addresses", json.dumps(addresses).encode())
+
+    def _adopt(self, spec: SandboxSpec, netns: Path) -> None:
+        directory = self._root / spec.uid
+        directory.mkdir(mode=0o711, exist_ok=True)
+        self.path(spec.uid, "net").touch(0o444)
+        bind(netns, self.path(spec.uid, "net"))
+        self._connect(spec, self._addresses[spec.uid])
+        write_atomic(directory / "addresses", json.dumps([self._addresses[spec.uid]]).encode())
 
     def _connect(self, spec: SandboxSpec, own: str) -> None:
         inner, device = self.path(spec.uid, "net"), self._device(spec.uid)
