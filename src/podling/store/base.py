@@ -22,12 +22,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One write. `value` is None for a deletion, `previous` is None where the key did not exist before."""
+    """One write. `value` is None for a deletion."""
 
     key: str
     value: bytes | None
     revision: int
-    previous: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class MemoryStore:
         else:
             del self._keys[bisect_left(self._keys, row.key)]
         self._revision = row.revision
-        self._log.append(event := Event(row.key, row.value, row.revision, previous.value if previous else None))
+        self._log.append(event := Event(row.key, row.value, row.revision))
         return event
 
     def watch(self, prefix: str, *, after: int) -> LogWatch:

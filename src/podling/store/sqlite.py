@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from podling.base.errors import Conflict, Unavailable
-from podling.store.base import ABSENT, Compacted, Entry, Event, FutureRevision, Page, StoreError
+from podling.store.base import Compacted, Entry, Event, FutureRevision, Page, StoreError
 from podling.store.commit import Row, Write, after_prefix, decide
 from podling.store.watch import LogWatch
 
@@ -42,11 +42,11 @@ ORDER BY key LIMIT ?
 """
 # "+" keeps the planner on the order of revisions.
 _HISTORY = """
-SELECT this.key, this.value, this.revision, before.value
-FROM log AS this LEFT JOIN log AS before ON before.revision = this.replaces
-WHERE this.revision > ? AND this.revision <= ? AND +this.key >= ? AND (+this.key < ? OR ? = '')
-ORDER BY this.revision LIMIT ?
+SELECT key, value, revision FROM log
+WHERE revision > ? AND revision <= ? AND +key >= ? AND (+key < ? OR ? = '')
+ORDER BY revision LIMIT ?
 """
+_GROUP = 64  # rows written in one statement
 _FORGET_STEP = 1000  # revisions compacted in one transaction, so that writes get their turn
 _Queued = tuple[Write, "asyncio.Future[int]"]
 
@@ -161,29 +161,29 @@ class SqliteStore:
         work = asyncio.get_running_loop().run_in_executor(self._writer, self._commit, rows)
         work.add_done_callback(partial(self._committed, queue, outcomes))
 
-    def _commit(self, rows: Sequence[Row]) -> list[Event]:
-        """In the writer's thread: make `rows` durable."""
+    def _commit(self, rows: Sequence[Row]) -> None:
+        """In the writer's thread: make `rows` durable.
+
+        A group is one statement, which is a transaction of its own: each statement gives the interpreter's lock away and has to
+        wait for the loop to get it back.
+        """
         if not rows:
-            return []
+            return
+        if len(rows) <= _GROUP:
+            _insert(self._writing, rows)
+            return
         with _transaction(self._writing) as write:
-            values = [(row.revision, row.key, row.value, row.replaces) for row in rows]
-            write.executemany("INSERT INTO log VALUES (?, ?, ?, ?)", values)
-            return [Event(row.key, row.value, row.revision, self._value_at(row.replaces)) for row in rows]
+            for start in range(0, len(rows), _GROUP):
+                _insert(write, rows[start : start + _GROUP])
 
-    def _value_at(self, revision: int) -> bytes | None:
-        if revision == ABSENT:
-            return None
-        found = self._writing.execute("SELECT value FROM log WHERE revision = ?", (revision,)).fetchone()
-        return found[0] if found else None
-
-    def _committed(self, queue: list[_Queued], outcomes: list[Row | StoreError], work: "asyncio.Future[list[Event]]") -> None:
+    def _committed(self, queue: list[_Queued], outcomes: list[Row | StoreError], work: "asyncio.Future[None]") -> None:
         if (error := work.exception()) is not None:
             # Refusals go the same way: they may rest on rows of this group that were not written.
             log.error("store %s: %s", self._path, error)
             failure = Unavailable(f"store {self._path}: {error}")
             _settle(queue, [failure] * len(queue))
         else:
-            self._apply(work.result())
+            self._apply([Event(row.key, row.value, row.revision) for row in outcomes if isinstance(row, Row)])
             _settle(queue, [outcome.revision if isinstance(outcome, Row) else outcome for outcome in outcomes])
         self._flush()
 
@@ -260,7 +260,13 @@ def _settle(queue: list[_Queued], results: Sequence[int | Exception]) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    # a statement for each size of a group stays prepared
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=2 * _GROUP)
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    values = [value for row in rows for value in (row.revision, row.key, row.value, row.replaces)]
+    connection.execute(f"INSERT INTO log VALUES {', '.join(['(?, ?, ?, ?)'] * len(rows))}", values)  # noqa: S608
 
 
 @contextmanager
