@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from podling.aio.clock import SystemClock
@@ -62,23 +63,30 @@ async def serve(config: Config, step: Callable[[str], None]) -> AsyncIterator[No
             await http.listen_tcp(*docker_tls.address(config), docker_tls.server_context(config, clock.now()))
         stack.push_async_callback(http.close, 2.0)
         step("node")
-        access = kubeconfig.resolve(kubeconfig.load([config.agent_kubeconfig]))
-        transport = HttpTransport(access, user_agent="podling-agent")
-        client = Client(transport, manager="kubelet")
-        stack.push_async_callback(client.close)
-        node = NodeAgent(engine, client, node_config(config), clock)
-        stack.push_async_callback(node.close)
-        await node.start()
         tasks = await stack.enter_async_context(Tasks("agent"))
         pki = config.agent_root / "pki"
+        clients: list[Client] = []
+        for file, stem, manager in (
+            (config.agent_kubeconfig, "node", "kubelet"),
+            (config.proxy_kubeconfig, "kube-proxy", "kube-proxy"),
+        ):
+            access = kubeconfig.resolve(kubeconfig.load([file]))
+            transport = HttpTransport(access, user_agent="podling-agent")
+            clients.append(Client(transport, manager=manager))
+            stack.push_async_callback(clients[-1].close)
+            fresh = partial(_renew, transport, access, pki, stem)
+            tasks.start(follow(clock, pki / f"{stem}.crt", fresh), f"certificate of the {stem}")
+        node = NodeAgent(engine, clients[0], node_config(config), clock, peers=clients[1])
+        stack.push_async_callback(node.close)
+        await node.start()
         tasks.start(follow(clock, pki / "kubelet.crt", node.renew), "certificate of the kubelet's API")
-        tasks.start(follow(clock, pki / "node.crt", lambda: transport.renew(_fresh(access, pki))), "certificate of the node")
         yield
 
 
-def _fresh(access: Access, pki: Path) -> Access:
-    """`access` with the certificate that is on disk now."""
-    return replace(access, certificate=(pki / "node.crt").read_bytes(), key=(pki / "node.key").read_bytes())
+def _renew(transport: HttpTransport, access: Access, pki: Path, stem: str) -> None:
+    """Have the transport show the certificate that is on disk now."""
+    held = replace(access, certificate=(pki / f"{stem}.crt").read_bytes(), key=(pki / f"{stem}.key").read_bytes())
+    transport.renew(held)
 
 
 def node_config(config: Config) -> NodeConfig:
@@ -96,6 +104,8 @@ def node_config(config: Config) -> NodeConfig:
         cluster_dns=config.service_address(10),
         cluster_domain=config.cluster_domain,
         kubelet_port=config.kubelet_port,
+        lease_seconds=config.node_lease_duration_seconds,
+        routes=config.node_routes,
         cpus=len(os.sched_getaffinity(0)),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         resolver=parse_resolver(RESOLV_CONF.read_text() if RESOLV_CONF.exists() else ""),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from podling.aio.clock import SystemClock
 from podling.apiserver.pki import Authority, key_pem, new_key
+from podling.app import nodes
 from podling.app.config import Config
 from podling.base.files import write_atomic
 from podling.client import kubeconfig
@@ -23,13 +24,15 @@ class Identity:
 
 
 ADMIN = Identity("admin", "kubernetes-admin", ("system:masters",))
+PROXY = Identity("kube-proxy", "system:kube-proxy")
 KUBELET = Identity("apiserver-kubelet-client", KUBELET_CLIENT, ("system:masters",))
 
 
 def leaves(config: Config) -> tuple[Path, ...]:
     """The certificates that end, and are renewed before."""
     server = tuple(config.pki / f"{stem}.crt" for stem in ("apiserver", KUBELET.stem, ADMIN.stem))
-    return (*server, config.agent_root / "pki/kubelet.crt", config.agent_root / "pki/node.crt")
+    agents = (each.agent_root / "pki" for each in (config, *nodes.existing(config)))
+    return (*server, *(folder / f"{stem}.crt" for folder in agents for stem in ("kubelet", "node", PROXY.stem)))
 
 
 def prepare(config: Config, now: float | None = None) -> Authority:
@@ -41,21 +44,31 @@ def prepare(config: Config, now: float | None = None) -> Authority:
     authority.leaf(config.pki, "apiserver", "kube-apiserver", now, names=names)
     authority.leaf(config.pki, KUBELET.stem, KUBELET.user, now, organizations=KUBELET.groups)
     _token_key(config)
-    config.agent_root.mkdir(parents=True, exist_ok=True, mode=0o711)
-    (config.agent_root / "pki").mkdir(exist_ok=True, mode=0o700)
-    write_atomic(config.agent_root / "pki/ca.crt", authority.pair.certificate)
-    authority.leaf(config.agent_root / "pki", "kubelet", f"system:node:{config.node_name}", now, names=here)
-    node = Identity("node", f"system:node:{config.node_name}", ("system:nodes",))
-    _kubeconfig(config, authority, ADMIN, config.admin_kubeconfig, now)
-    _kubeconfig(config, authority, node, config.agent_kubeconfig, now)
+    _kubeconfig(config, authority, ADMIN, config.admin_kubeconfig, config.api_url, now)
+    _prepare_agent(config, authority, config.api_url, now)
+    for node in nodes.existing(config):
+        _prepare_agent(node, authority, nodes.api_url(config), now)
     return authority
 
 
-def _kubeconfig(config: Config, authority: Authority, identity: Identity, target: Path, now: float) -> None:
+def _prepare_agent(node: Config, authority: Authority, api: str, now: float) -> None:
+    """What the agent of `node` needs: to serve the kubelet's API, and to ask the server at `api` as node and as proxy."""
+    pki = node.agent_root / "pki"
+    node.agent_root.mkdir(parents=True, exist_ok=True, mode=0o711)
+    pki.mkdir(exist_ok=True, mode=0o700)
+    write_atomic(pki / "ca.crt", authority.pair.certificate)
+    here = ("localhost", "127.0.0.1", node.node_address, node.node_name)
+    user = f"system:node:{node.node_name}"
+    authority.leaf(pki, "kubelet", user, now, names=here)
+    _kubeconfig(node, authority, Identity("node", user, ("system:nodes",)), node.agent_kubeconfig, api, now)
+    _kubeconfig(node, authority, PROXY, node.proxy_kubeconfig, api, now)
+
+
+def _kubeconfig(config: Config, authority: Authority, identity: Identity, target: Path, api: str, now: float) -> None:
     """Write a kubeconfig for `identity`, whose certificate is kept in the `pki` folder beside it."""
     folder = target.parent
     pair = authority.leaf(folder / "pki", identity.stem, identity.user, now, organizations=identity.groups)
-    access = Access(config.api_url, ca=authority.pair.certificate, certificate=pair.certificate, key=pair.key)
+    access = Access(api, ca=authority.pair.certificate, certificate=pair.certificate, key=pair.key)
     kubeconfig.write(target, kubeconfig.entry(config.instance, access))
 
 

@@ -105,6 +105,11 @@ class Config:
         return self.agent_root / "kubeconfig"
 
     @property
+    def proxy_kubeconfig(self) -> Path:
+        """Of what knows the way to services and other nodes."""
+        return self.agent_root / "proxy.kubeconfig"
+
+    @property
     def docker_socket(self) -> Path:
         return self.run / "docker.sock"
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from podling.app import contexts, processes
+from podling.app import contexts, nodes, processes, segment
 from podling.app.config import Config
 from podling.base.errors import Failed
 from podling.linux import link
@@ -27,16 +27,19 @@ KILL_PATIENCE = 5.0
 
 def take_down(config: Config, *, purge: bool, grace: float, show: Show) -> None:
     """Stop the processes and the containers, take mounts, links, rules and cgroups away; with `purge` the data as well."""
-    for name in ("agent", "server"):
+    for name, pid_file in reversed(nodes.pid_files(config).items()):
         show(f"stopping the {name}")
-        processes.stop(config.pid_file(name), grace=10.0)
+        processes.stop(pid_file, grace=10.0)
+    everyone = [*nodes.existing(config), config]
     show("stopping containers")
-    end_containers(config, grace)
+    for node in everyone:
+        end_containers(node, grace)
     show("removing mounts, networks and control groups")
-    unmount(config)
+    unmount(config)  # the further nodes' network namespaces too, and what is in them
     remove_links(config)
     remove_tables(config)
-    Group(f"/{config.instance}").remove()
+    for node in everyone:
+        Group(f"/{node.instance}").remove()
     if purge:
         show("removing data")
         contexts.remove(config)
@@ -105,18 +108,19 @@ def unmount(config: Config) -> None:
 
 
 def remove_links(config: Config) -> None:
-    """Our bridges and the host's ends of our veth pairs."""
+    """Our bridges and the host's ends of our veth pairs. Routes to other nodes go with the interface that they use."""
     names = Names(config.tag)
     node = NodeConfig(config.node_name, config.root, config.run, "", config.instance)
     with Netlink() as net:
         for found in link.listed(net):
-            if names.is_ours(found.name) or found.name == node.gateway_device or found.name.startswith(node.pod_devices):
+            shared = found.name in (node.gateway_device, node.vxlan_device) or segment.is_ours(config, found.name)
+            if shared or names.is_ours(found.name) or found.name.startswith(node.pod_devices):
                 link.delete(net, found.name)
 
 
 def remove_tables(config: Config) -> None:
     """Our nftables tables, with all that is in them."""
-    asyncio.run(_remove_tables((config.instance, f"{config.instance}-services")))
+    asyncio.run(_remove_tables((config.instance, f"{config.instance}-services", segment.table(config))))
 
 
 async def _remove_tables(names: tuple[str, ...]) -> None:

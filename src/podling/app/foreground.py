@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 
 from podling.aio.tasks import Tasks
-from podling.app import processes
+from podling.app import nodes, processes
 from podling.app.config import Config
 from podling.app.status import Line, follow
 from podling.base.errors import Failed
@@ -21,15 +21,16 @@ def watch(config: Config, show: Callable[[list[Line]], None]) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        for name in ("agent", "server"):
-            processes.stop(config.pid_file(name), grace=10.0)
+        for pid_file in reversed(nodes.pid_files(config).values()):
+            processes.stop(pid_file, grace=10.0)
 
 
 async def _watch(config: Config, show: Callable[[list[Line]], None]) -> None:
-    pids = {name: processes.PidFile(config.pid_file(name)).holder() for name in ("server", "agent")}
+    pids = {name: processes.PidFile(pid_file).holder() for name, pid_file in nodes.pid_files(config).items()}
     async with Tasks("up") as tasks:
         tasks.start(follow(config, show), "status")
         ends = {tasks.start(wait_pidfd(os.pidfd_open(pid)), name): name for name, pid in pids.items() if pid is not None}
         ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     name = ends[ended.pop()]
-    raise Failed(f"the {name} has ended: {processes.last_line(config.log_file(name))}\nThe log is {config.log_file(name)}")
+    log = nodes.log_files(config)[name]
+    raise Failed(f"the {name} has ended: {processes.last_line(log)}\nThe log is {log}")

@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,8 +66,10 @@ class Starting:
         self._logs: dict[str, Path] = {}
         self.processes: dict[str, Process] = {}
 
-    def start(self, name: str, argv: list[str], log: Path, env: Mapping[str, str]) -> None:
-        """Start `podling ARGV` in a session of its own, writing to `log`."""
+    def start(
+        self, name: str, argv: list[str], log: Path, env: Mapping[str, str], prepare: Callable[[], object] | None = None
+    ) -> None:
+        """Start `podling ARGV` in a session of its own, writing to `log`; `prepare` enters its namespaces."""
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
@@ -77,6 +79,7 @@ class Starting:
                 files={1: output, 2: output, 3: theirs},
                 env={**os.environ, **env, NOTIFY: "3"},
                 session=True,
+                prepare=prepare,
             )
         finally:
             os.close(output)

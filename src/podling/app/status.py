@@ -11,6 +11,7 @@ from podling.aio.client import HttpClient
 from podling.aio.clock import SystemClock
 from podling.api.objects import Object, get, name_of
 from podling.api.timestamps import human
+from podling.app import nodes
 from podling.app.config import Config
 from podling.app.processes import PidFile
 from podling.base.errors import PodlingError
@@ -35,13 +36,18 @@ class Line:
 
 def status(config: Config) -> list[Line]:
     """Each part of the podling, from the bottom up."""
-    return [*(_process(config, name) for name in ("server", "agent")), *asyncio.run(_faces(config))]
+    return [*_processes(config), *asyncio.run(_faces(config))]
 
 
-def _process(config: Config, name: str) -> Line:
-    pid = PidFile(config.pid_file(name)).holder()
+def _processes(config: Config) -> list[Line]:
+    logs = nodes.log_files(config)
+    return [_process(name, pid_file, logs[name]) for name, pid_file in nodes.pid_files(config).items()]
+
+
+def _process(name: str, pid_file: Path, log: Path) -> Line:
+    pid = PidFile(pid_file).holder()
     if pid is None:
-        return Line(name, False, f"not running; its log is {config.log_file(name)}")
+        return Line(name, False, f"not running; its log is {log}")
     memory = int(next(line for line in _proc(pid, "status").splitlines() if line.startswith("VmRSS:")).split()[1])
     return Line(name, True, f"pid {pid}, up {_uptime(pid)}, {memory // 1024} MB")
 
@@ -59,18 +65,24 @@ def _uptime(pid: int) -> str:
 
 async def _faces(config: Config) -> list[Line]:
     """What its clients see."""
-    return [line for face in (_docker(config), _cluster(config)) for line in await face]
+    return [*await _engines(config), *await _cluster(config)]
 
 
-async def _docker(config: Config) -> list[Line]:
+async def _engines(config: Config) -> list[Line]:
+    """The Docker API of each node."""
+    further = [await _docker(node, f"docker of {node.node_name}") for node in nodes.existing(config)]
+    return [await _docker(config, "docker"), *further]
+
+
+async def _docker(config: Config, name: str) -> Line:
     where = f"unix://{config.docker_socket}"
     try:
         async with HttpClient(where) as client:
             reply = await client.request("GET", "/containers/json", timeout=TIMEOUT)
             running = (await reply.body()).count(b'"State":"running"')
     except (PodlingError, OSError) as error:
-        return [Line("docker", False, f"{where}: {error}")]
-    return [Line("docker", reply.ok, f"{where}, {running} containers running")]
+        return Line(name, False, f"{where}: {error}")
+    return Line(name, reply.ok, f"{where}, {running} containers running")
 
 
 async def follow(config: Config, show: Callable[[list[Line]], None]) -> None:
@@ -82,11 +94,10 @@ async def follow(config: Config, show: Callable[[list[Line]], None]) -> None:
             for resource in (NODES, PODS):
                 informers.of(resource).add_handler(lambda old, new: changed.set())
             await informers.start()
-            nodes, pods = (informers.of(resource).cache for resource in (NODES, PODS))
+            members, pods = (informers.of(resource).cache for resource in (NODES, PODS))
             while True:
                 changed.clear()
-                processes = [_process(config, name) for name in ("server", "agent")]
-                show([*processes, *await _docker(config), *_nodes(nodes), _pods(pods)])
+                show([*_processes(config), *await _engines(config), *_nodes(members), _pods(pods)])
                 await changed.wait()
                 await asyncio.sleep(0.2)
     finally:
@@ -100,17 +111,17 @@ async def _cluster(config: Config) -> list[Line]:
     client = Client(HttpTransport(access))
     try:
         async with asyncio.timeout(TIMEOUT):
-            nodes = (await client.list(NODES)).items
+            members = (await client.list(NODES)).items
             pods = (await client.list(PODS)).items
     except (PodlingError, OSError, TimeoutError) as error:
         return [Line("kubernetes", False, f"{access.server}: {error}")]
     finally:
         await client.close()
-    return [Line("kubernetes", True, access.server), *_nodes(nodes), _pods(pods)]
+    return [Line("kubernetes", True, access.server), *_nodes(members), _pods(pods)]
 
 
-def _nodes(nodes: Iterable[Object]) -> Iterator[Line]:
-    for node in nodes:
+def _nodes(members: Iterable[Object]) -> Iterator[Line]:
+    for node in members:
         ready = is_true(node, "Ready")
         yield Line(f"node {name_of(node)}", ready, "Ready" if ready else "not ready; `kubectl describe node` says why")
 

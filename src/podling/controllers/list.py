@@ -30,7 +30,7 @@ from podling.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTEC
 
 
 def standing(ca: bytes, node_grace: float = GRACE) -> tuple[Controller, ...]:
-    """Those of certain resources. `ca` (PEM) vouches for the server's certificate; a node may be silent for `node_grace` seconds."""
+    """Those of certain resources. `ca` (PEM) vouches for the server's certificate; `node_grace`: how long nodes may be silent."""
     return (
         REPLICA_SET,
         REPLICATION_CONTROLLER,

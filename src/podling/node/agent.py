@@ -10,7 +10,7 @@ from podling.base.ids import jitter
 from podling.client.client import Client
 from podling.client.events import EventRecorder
 from podling.client.informer import Informers, Scope
-from podling.client.resource import ENDPOINT_SLICES, PODS, SERVICES
+from podling.client.resource import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from podling.engine.engine import Engine
 from podling.linux.mount import share, unmount_if_mounted
 from podling.linux.nft import Nft
@@ -32,6 +32,7 @@ from podling.node.proxy import table
 from podling.node.proxy.proxy import Proxy
 from podling.node.proxy.table import Ranges
 from podling.node.registration import Registration, version
+from podling.node.routes.routes import Routes
 from podling.node.sources import Sources
 from podling.node.tokens import TokenCache
 from podling.node.volumes.volumes import Volumes
@@ -44,7 +45,8 @@ _EVERYWHERE = "kubernetes"  # the service whose variables every pod gets, in wha
 class NodeAgent:
     """`start` returns when the node is Ready; `close` leaves containers, services and volumes as they are."""
 
-    def __init__(self, engine: Engine, client: Client, config: NodeConfig, clock: Clock) -> None:
+    def __init__(self, engine: Engine, client: Client, config: NodeConfig, clock: Clock, peers: Client | None = None) -> None:
+        """`peers` may read all nodes; without it the node is alone."""
         self.config = config
         self._engine = engine
         self._client = client
@@ -55,6 +57,7 @@ class NodeAgent:
         self._services = self._informers.of(SERVICES).index("namespace")
         self._slices = self._informers.of(ENDPOINT_SLICES)
         self._own_pods = self._informers.of(PODS, Scope(fields=f"spec.nodeName={config.name}"))
+        self._peers = None if peers is None else Informers(peers, clock, jitter)
         self._network = PodNetwork(config)
         self._runtime = EngineRuntime(engine, self._network)
         self._registration = Registration(config, client, clock, self._runtime)
@@ -66,12 +69,23 @@ class NodeAgent:
         """Register, take up what is there, serve, and report Ready."""
         await asyncio.to_thread(self._make_places)
         node = await self._registration.register()
-        await self._network.start(node["spec"].get("podCIDR", ""))
+        await self._network.start(await self._place(node["spec"].get("podCIDR", "")))
         await self._start_services()
         await self._start_pods()
         await self._registration.renew()  # first: who judges a silent node goes by the lease
         await self._registration.report()
         self._tasks.start(self._registration.run(), "lease")
+
+    async def _place(self, pods: str) -> str:
+        """The node's range, waited for if it has none yet; with it, routes to and from the other nodes."""
+        if self._peers is None:
+            return pods
+        self._parts.append(self._peers)
+        routes = Routes(self.config, self._peers.of(NODES), self._clock)
+        await self._peers.start()
+        pods = pods or await routes.placed()
+        self._tasks.start(routes.run(pods), "routes")
+        return pods
 
     def _make_places(self) -> None:
         config = self.config

@@ -33,7 +33,7 @@ class PodNetwork:
         self._config = config
         self._host = host
         self._root = config.sandboxes
-        self._range = IPv4Network(config.pod_cidr)
+        self._range = IPv4Network(config.pod_cidr or config.cluster_cidr)  # until `start` says which
         self._addresses: dict[str, str] = {}
         self._latest = 1
 

@@ -13,7 +13,8 @@ class NodeConfig:
     """The node's own facts. Paths are absolute; addresses are IPv4 text; memory in bytes.
 
     `address` is where the API server finds the node's own API; `certificate` and `key` are for that, and `client_ca`
-    signs who may ask. `resolver` is the host's.
+    signs who may ask. `resolver` is the host's. Without a `pod_cidr` the cluster gives one, out of `cluster_cidr`. `routes` is
+    how other nodes are reached: direct or vxlan.
     """
 
     name: str
@@ -21,6 +22,8 @@ class NodeConfig:
     run: Path
     address: str
     instance: str = "podling"
+    lease_seconds: int = 40
+    routes: str = "direct"
     pod_cidr: str = "10.244.0.0/24"
     cluster_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/16"
@@ -49,6 +52,10 @@ class NodeConfig:
     @property
     def gateway_device(self) -> str:
         return f"kp{self.tag}-gw"
+
+    @property
+    def vxlan_device(self) -> str:
+        return f"kp{self.tag}-vx"
 
     @property
     def table(self) -> str:

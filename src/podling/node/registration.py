@@ -23,8 +23,7 @@ from podling.node.runtime import HeldImage, PodRuntime
 log = logging.getLogger(__name__)
 
 LEASE_NAMESPACE = "kube-node-lease"
-_LEASE_SECONDS = 40
-_RENEW_EVERY = 10.0
+_RENEWALS = 4  # within the time that a lease is good for
 _STATUS_EVERY = 300.0
 _MOST_IMAGES = 50
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -96,7 +95,7 @@ def new_node(config: NodeConfig, machine: Machine) -> Object:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": config.name, "labels": labels_of(config, machine)},
-        "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
+        "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]} if config.pod_cidr else {},
     }
 
 
@@ -197,7 +196,7 @@ class Registration:
         patch: Object = {}
         if _lacks(found["metadata"].get("labels") or {}, wanted["metadata"]["labels"]):
             patch["metadata"] = {"labels": wanted["metadata"]["labels"]}
-        if not found["spec"].get("podCIDR"):
+        if wanted["spec"] and not found["spec"].get("podCIDR"):
             patch["spec"] = wanted["spec"]
         return await self._client.patch(NODES, config.name, patch) if patch else found
 
@@ -213,7 +212,7 @@ class Registration:
         """Renew the Lease, and now and then the status, until cancelled."""
         reported = self._clock.monotonic()
         while True:
-            await self._clock.sleep(_RENEW_EVERY)
+            await self._clock.sleep(self._config.lease_seconds / _RENEWALS)
             try:
                 await self.renew()
                 self.node = await self._client.get(NODES, self._config.name)
@@ -234,7 +233,7 @@ class Registration:
     async def renew(self) -> None:
         """Say that the node lives."""
         name, now = self._config.name, self._clock.now()
-        spec = {"holderIdentity": name, "leaseDurationSeconds": _LEASE_SECONDS, "renewTime": micro(now)}
+        spec = {"holderIdentity": name, "leaseDurationSeconds": self._config.lease_seconds, "renewTime": micro(now)}
         try:
             await self._client.patch(LEASES, name, {"spec": spec}, LEASE_NAMESPACE)
         except NotFound:

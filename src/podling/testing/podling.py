@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from podling.app import nodes
 from podling.app.config import Config, load
 from podling.linux import namespace
 from podling.testing.images import busybox_archive
@@ -124,8 +125,9 @@ class Podling:
         self.podling("down", *flags)
 
     def load_busybox(self) -> None:
-        """Give it the image `busybox:latest`."""
-        self.docker("load", input=busybox_archive())
+        """Give each node the image `busybox:latest`."""
+        for node in (self.config, *nodes.existing(self.config)):
+            self.docker("-H", f"unix://{node.docker_socket}", "load", input=busybox_archive())
 
     def remove(self) -> None:
         """The namespace, after `down --purge`."""
@@ -147,7 +149,8 @@ def running_podling(*flags: str) -> Iterator[Podling]:
 
 def take_down(podling: Podling) -> str:
     """Purge and say what is left; empty when nothing is."""
+    instances = [each.instance for each in (podling.config, *nodes.existing(podling.config))]
     podling.podling("down", "--purge", "--grace", "1", check=False)
-    found = Leftovers.of(podling.config.instance, podling.config_root, podling.netns)
+    found = [str(Leftovers.of(instance, podling.config_root, podling.netns)) for instance in instances]
     podling.remove()
-    return str(found)
+    return "\n".join(dict.fromkeys(filter(None, found)))
