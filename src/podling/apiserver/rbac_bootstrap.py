@@ -73,6 +73,11 @@ def admin_rules() -> list[Object]:
     ]
 
 
+def metrics_rules() -> list[Object]:
+    """What everybody's pods use."""
+    return [rule("metrics.k8s.io", ("nodes", "pods"), READ)]
+
+
 def node_rules() -> list[Object]:
     return [
         rule("authentication.k8s.io", "tokenreviews", ("create",)),
@@ -133,6 +138,7 @@ PARTS = {
     "system:aggregate-to-admin": "admin",
     "system:aggregate-to-edit": "edit",
     "system:aggregate-to-view": "view",
+    "system:aggregated-metrics-reader": "view",
     "edit": "admin",
     "view": "edit",
 }
@@ -143,9 +149,10 @@ CLUSTER_ROLES: tuple[tuple[str, list[Object]], ...] = (
     ("system:aggregate-to-admin", admin_rules()),
     ("system:aggregate-to-edit", edit_rules()),
     ("system:aggregate-to-view", view_rules()),
-    ("admin", [*admin_rules(), *edit_rules(), *view_rules()]),
-    ("edit", [*edit_rules(), *view_rules()]),
-    ("view", view_rules()),
+    ("admin", [*admin_rules(), *edit_rules(), *view_rules(), *metrics_rules()]),
+    ("edit", [*edit_rules(), *view_rules(), *metrics_rules()]),
+    ("view", [*view_rules(), *metrics_rules()]),
+    ("system:aggregated-metrics-reader", metrics_rules()),
     ("system:discovery", [paths(DISCOVERY_PATHS, ("get",))]),
     ("system:public-info-viewer", [paths(PUBLIC_PATHS, ("get",))]),
     ("system:monitoring", [paths(("/metrics", "/metrics/slis", "/healthz/*", "/livez/*", "/readyz/*"), ("get",))]),

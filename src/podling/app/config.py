@@ -31,14 +31,13 @@ MEMORY = "instance.json"
 USUAL_CLUSTER = "10.244.0.0/16"
 LOG_FORMATS = ("text", "json")
 NODE_ROUTES = ("direct", "vxlan")
-NUMBERS = (
-    "api_port",
-    "kubelet_port",
-    "max_layer_bytes",
-    "max_layer_files",
+PERIODS = (
     "node_lease_duration_seconds",
     "node_monitor_grace_period",
+    "metrics_resolution",
+    "horizontal_pod_autoscaler_sync_period",
 )
+NUMBERS = ("api_port", "kubelet_port", "max_layer_bytes", "max_layer_files", *PERIODS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,8 @@ class Config:
     node_routes: str = "direct"  # or vxlan, where nodes are not on one segment
     node_lease_duration_seconds: int = 40
     node_monitor_grace_period: int = 40
+    metrics_resolution: int = 15  # seconds that a measurement of pods and nodes serves for
+    horizontal_pod_autoscaler_sync_period: int = 15
     service_cidr: str = "10.96.0.0/16"
     cluster_domain: str = "cluster.local"
     docker_group: str = "docker"
@@ -219,7 +220,7 @@ def _checked(config: Config) -> Config:
     for name in ("api_port", "kubelet_port"):
         if not 0 < getattr(config, name) <= LAST_PORT:
             raise InvalidInput(f"{name}: {getattr(config, name)} is no port: 1 to {LAST_PORT}")
-    for name in ("node_lease_duration_seconds", "node_monitor_grace_period"):
+    for name in PERIODS:
         if getattr(config, name) <= 0:
             raise InvalidInput(f"{name}: {getattr(config, name)} is too little: 1 or more seconds")
     if complaints := names.subdomain(config.node_name):

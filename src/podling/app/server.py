@@ -12,6 +12,8 @@ from podling.aio.clock import SystemClock
 from podling.aio.http import Request
 from podling.aio.server import HttpServer
 from podling.aio.tasks import Tasks
+from podling.api.metrics import usage
+from podling.api.registry import KINDS, Registry
 from podling.apiserver import audit, oidc, rbac_bootstrap
 from podling.apiserver.addresses import ServiceAddresses
 from podling.apiserver.audit_log import AuditFile, Auditor
@@ -20,6 +22,7 @@ from podling.apiserver.authn_bootstrap import BootstrapTokens
 from podling.apiserver.authorizers import Union
 from podling.apiserver.bootstrap import ClusterInfo
 from podling.apiserver.identity import Authorizer, User
+from podling.apiserver.metrics_api import Agents, MetricsApi
 from podling.apiserver.node_authorizer import NodeAuthorizer, PodsOfNodes
 from podling.apiserver.pki import Authority
 from podling.apiserver.proxy import NodeProxy
@@ -120,18 +123,20 @@ def _api(config: Config, store: SqliteStore, clock: SystemClock, stack: AsyncExi
     joining = BootstrapTokens(partial(_find, storage), clock)
     authorizer = _authorizer(storage)
     reviews = Reviews(authorizer, tokens, keys, clock, joining)
+    metrics = MetricsApi(Agents(agents), clock, config.metrics_resolution)
     return ApiServer(
         store,
         storage=storage,
         authorizer=authorizer,
         authenticators=(InProcess(), ClientCertificates(), joining, tokens),
         answers=reviews.answers,
-        streams={**NodeProxy(agents).streams, **ReverseProxy(agents, workloads).streams},
+        streams={**NodeProxy(agents).streams, **ReverseProxy(agents, workloads).streams, **metrics.streams},
+        registry=Registry((*KINDS, *usage.KINDS)),
         documents=oidc.documents(keys),
         auditor=_auditor(config, clock),
         clock=clock,
         addresses=ServiceAddresses(config.service_cidr),
-        cluster=ClusterInfo(config.node_address, config.api_port, tuple(rbac_bootstrap.objects())),
+        cluster=ClusterInfo(config.node_address, config.api_port, (*rbac_bootstrap.objects(), usage.API_SERVICE)),
     )
 
 

@@ -15,6 +15,14 @@ def default(obj: Object) -> None:
         service.setdefault("port", 443)
 
 
+def prepare(new: Object, old: Object | None) -> None:
+    """One that this server answers itself is always available."""
+    if old is None and objects.get(new, "spec.service") is None:
+        since = new["metadata"].get("creationTimestamp")
+        words = {"reason": "Local", "message": "Local APIServices are always available"}
+        new["status"] = {"conditions": [{"type": "Available", "status": "True", "lastTransitionTime": since, **words}]}
+
+
 def validate(new: Object, _old: Object | None) -> Iterator[FieldError]:
     spec, name = at(new, "spec"), at(new, "metadata", "name")
     group, version = spec.get("group", ""), spec.get("version", "")
@@ -73,6 +81,7 @@ API_SERVICE = Kind(
     subresources=(STATUS,),
     check_name=names.path_segment,
     default=default,
+    prepare=prepare,
     validate=validate,
     validate_status=validate_status,
     columns=(NAME, Column("Service", _service), Column("Available", _available), AGE),
