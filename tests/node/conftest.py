@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,7 @@ class World:
             await client.create(SERVICE_ACCOUNTS, account)
         await client.close()
 
-    async def agent(self) -> Cluster:
+    async def agent(self, **config_changes: Any) -> Cluster:
         """A fresh engine and agent over what is there."""
         engine = Engine(self.root / "lib", self.root / "run", instance_of(self.root))
         await engine.start()
@@ -228,6 +228,7 @@ class World:
             key=self.pki / "kubelet.key",
             client_ca=self.pki / "ca.crt",
         )
+        config = replace(config, **config_changes)
         client = Client(DirectTransport(self.server.handle))
         agent = NodeAgent(engine, client, config, self.clock)
         await agent.start()

@@ -137,8 +137,10 @@ class NodeAgent:
             volumes=self._volumes,
             cgroups=PodCgroups(config.cgroup),
             services=self._service_variables,
+            grant=lambda pod: pods.grant(pod),
+            left=lambda: pods.left(),
         )
-        pods = Pods(crew, self._own_pods)
+        pods = Pods(crew, self._own_pods, self._registration.room, self._registration.look)
         access = Access(self._client, clock, config.name, (API_SERVER,))
         server = KubeletServer(pods, self._runtime, clock, access, self._stats(pods))
         self._tls = _server_context(config)

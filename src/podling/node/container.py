@@ -29,6 +29,7 @@ class Surroundings:
     node_memory: int
     seccomp: Mapping[str, Any] | None = None
     processes: str = ""
+    pids_limit: int = 0
     log_options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,7 +58,7 @@ def container_spec(
         open_stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         mounts=around.mounts,
-        resources=container_resources(container),
+        resources=container_resources(container, around.pids_limit),
         security=_security(context, around.seccomp),
         namespaces=Namespaces(pid=_processes(pod, around)),
         cgroup_parent=around.cgroup_parent,

@@ -9,6 +9,7 @@ from podling.client.events import EventRecorder
 from podling.node.cgroups import PodCgroups
 from podling.node.place import NodeConfig
 from podling.node.pod.spec import Object
+from podling.node.pod.state import Granted, NotGranted
 from podling.node.runtime import PodRuntime
 from podling.node.sources import Sources
 from podling.node.tokens import TokenCache
@@ -17,7 +18,9 @@ from podling.node.volumes.volumes import Volumes
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """`services(namespace)` are the service variables that a pod of that namespace gets."""
+    """`services(namespace)` are the service variables that a pod of that namespace gets. `grant(pod)` says whether a running pod
+    may have the sizes that it wishes; `left()` tells that a pod has left room.
+    """
 
     config: NodeConfig
     runtime: PodRuntime
@@ -29,6 +32,8 @@ class Crew:
     volumes: Volumes
     cgroups: PodCgroups
     services: Callable[[str], Mapping[str, str]]
+    grant: Callable[[Object], Granted | NotGranted]
+    left: Callable[[], None]
 
     def record(self, pod: Object, type: str, reason: str, message: str, container: str = "") -> None:
         """An Event about the pod, or one container of it."""

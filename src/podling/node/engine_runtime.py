@@ -2,11 +2,9 @@
 
 import asyncio
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import podling
 from podling.aio.http import ByteStream
@@ -17,7 +15,8 @@ from podling.engine.engine import Engine
 from podling.engine.execution import Exec
 from podling.engine.types import ContainerSpec, ExecSpec, LogRecord, Mount, StreamName
 from podling.images.model import ANONYMOUS, Credentials, Image
-from podling.linux.namespace import run_in
+from podling.linux.cgroup import Group
+from podling.node.dial import dial
 from podling.node.network import PodNetwork
 from podling.node.runtime import (
     POD_UID,
@@ -30,6 +29,7 @@ from podling.node.runtime import (
     SandboxSpec,
 )
 from podling.oci.reference import parse
+from podling.runtime.types import Resources
 
 _OUTPUT_MOST = 16 << 10
 _SHARED_MEMORY = "/dev/shm"
@@ -95,6 +95,14 @@ class EngineRuntime:
             else:
                 await self._find(id).stop(grace=grace)
 
+    async def resize(self, id: str, resources: Resources) -> None:
+        container = self._find(id)
+        group = Group(f"{container.spec.cgroup_parent}/{container.id}")
+        used = (await asyncio.to_thread(group.stats)).memory_usage
+        if 0 < resources.memory < used:  # the kernel would end processes until it fits
+            raise Conflict(f"attempting to set pod memory limit ({resources.memory}) below current usage ({used})")
+        await container.update(resources)
+
     async def wait(self, id: str) -> Ended:
         container = self._find(id)
         await container.wait("not-running")
@@ -139,7 +147,7 @@ class EngineRuntime:
 
     async def dial(self, sandbox: str, port: int) -> ByteStream:
         path = self._network.path(sandbox, "net")
-        return SocketStream(*await _connect(path if path.exists() else None, port))
+        return await dial(path if path.exists() else None, port)
 
     # Images
 
@@ -185,47 +193,6 @@ def _held(container: Container) -> Held:
         running=running,
         ended=None if running or not container.state.finished_at else _ended(container),
     )
-
-
-async def _connect(netns: Path | None, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """To the port at the loopback address of the namespace (None: the host's)."""
-
-    def new() -> socket.socket:
-        return socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-
-    connection = new() if netns is None else run_in(netns, new)
-    try:
-        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
-    except BaseException:
-        connection.close()
-        raise
-    return await asyncio.open_connection(sock=connection)
-
-
-class SocketStream:
-    """A TCP connection as a ByteStream."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def read(self, limit: int = 65536) -> bytes:
-        return await self._reader.read(limit)
-
-    def write(self, data: bytes) -> None:
-        self._writer.write(data)
-
-    async def drain(self) -> None:
-        await self._writer.drain()
-
-    def write_eof(self) -> None:
-        if not self._writer.is_closing():
-            self._writer.write_eof()
-
-    async def close(self) -> None:
-        self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
 
 
 class EngineSession:

@@ -70,9 +70,11 @@ def _surroundings(
         environment=variables,
         mounts=mounts + _files(crew, pod, container, restarts, addresses, {mount.target for mount in mounts}),
         log_path=str(log_path),
+        log_options={"max-size": str(crew.config.settings.log_size), "max-file": str(crew.config.settings.log_files)},
         cgroup_parent=cgroup_of(pod, crew.config.cgroup),
         hostname=hostname_of(pod),
         node_memory=crew.config.memory,
+        pids_limit=crew.config.settings.pids_limit,
         seccomp=_profile(crew.config.seccomp, local_profile(security_context(pod, container))),
     )
 

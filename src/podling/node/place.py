@@ -6,6 +6,7 @@ from typing import Any
 
 from podling.node.names import Resolver
 from podling.node.pod.spec import Object, uid_of
+from podling.node.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,6 @@ class NodeConfig:
     cluster_dns: str = "10.96.0.10"
     cluster_domain: str = "cluster.local"
     kubelet_port: int = 10250
-    max_pods: int = 110
     cpus: int = 1
     memory: int = 0
     labels: dict[str, str] = field(default_factory=dict)
@@ -38,6 +38,7 @@ class NodeConfig:
     certificate: Path = Path()
     key: Path = Path()
     client_ca: Path = Path()
+    settings: Settings = field(default_factory=Settings)
 
     @property
     def tag(self) -> str:

@@ -4,18 +4,19 @@ import asyncio
 import logging
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from podling.aio.tasks import Tasks
 from podling.client.errors import FAILURES
 from podling.client.informer import Informer
 from podling.node import runtime
+from podling.node.admission import Claim, Room, admit, grant
 from podling.node.crew import Crew
 from podling.node.ending import read_message
 from podling.node.launch import termination_file
 from podling.node.pod.lifecycle import begin, restore
 from podling.node.pod.spec import DEFAULT_GRACE, Object, key_of, uid_of
-from podling.node.pod.state import Exit, Found, Seen, Vanished
+from podling.node.pod.state import Doomed, Exit, Found, Granted, NotGranted, RoomMade, Seen, Vanished
 from podling.node.runtime import Held
 from podling.node.worker import PodWorker
 
@@ -23,14 +24,21 @@ log = logging.getLogger(__name__)
 
 
 class Pods:
-    """One worker a pod. `informer` holds the pods that are bound to this node."""
+    """One worker a pod. `informer` holds the pods that are bound to this node; `room` is what the node has to give, as far as is
+    known, and `refresh_room` asks the API server.
+    """
 
-    def __init__(self, crew: Crew, informer: Informer) -> None:
+    def __init__(
+        self, crew: Crew, informer: Informer, room: Callable[[], Room], refresh_room: Callable[[], Awaitable[object]]
+    ) -> None:
         self._crew = crew
         self._informer = informer
         self._workers: dict[str, PodWorker] = {}
         self._held: dict[str, list[Held]] = {}
         self._sandboxes: dict[str, tuple[str, ...]] = {}
+        self._doubted: dict[str, Object] = {}
+        self._room = room
+        self._refresh_room = refresh_room
         self._tasks = Tasks("pods")
 
     async def start(self) -> None:
@@ -74,9 +82,49 @@ class Pods:
                 worker.post(Seen(pod))
                 worker.post(Vanished())
             return
-        if worker is None:
-            worker = self._begin(new)
-        worker.post(Seen(new))
+        uid = uid_of(new)
+        if uid in self._doubted:
+            self._doubted[uid] = new
+        elif worker is not None:
+            worker.post(Seen(new))
+        else:
+            self._take_in(new)
+
+    def _take_in(self, pod: Object) -> None:
+        """Begin with a pod, or refuse it."""
+        known = uid_of(pod) in self._held or uid_of(pod) in self._sandboxes
+        worker = self._begin(pod)
+        refusal = None if known or worker.state.ended or worker.state.deleting else self._refusal(worker)
+        if refusal is not None and refusal.reason == "NodeAffinity":
+            self._doubted[worker.uid] = pod
+            self._tasks.start(self._look_again(worker), "admission")
+            return
+        if refusal is not None:
+            worker.post(refusal)
+        worker.post(Seen(pod))
+
+    def _refusal(self, worker: PodWorker) -> Doomed | None:
+        return admit(worker.state.pod, self._claims(worker.uid), self._room())
+
+    async def _look_again(self, worker: PodWorker) -> None:
+        """The labels of the node may have changed in this moment."""
+        await self._refresh_room()
+        if refusal := self._refusal(worker):
+            worker.post(refusal)
+        worker.post(Seen(self._doubted.pop(worker.uid)))
+
+    def _claims(self, but: str) -> list[Claim]:
+        return [claim for uid, worker in self._workers.items() if uid != but and (claim := worker.claim) is not None]
+
+    def grant(self, pod: Object) -> Granted | NotGranted:
+        """Whether a running pod may have the sizes that it wishes now."""
+        return grant(pod, self._claims(uid_of(pod)), self._room())
+
+    def left(self) -> None:
+        """A pod has left room: who waits for some may ask again."""
+        for worker in self:
+            if worker.state.unmet is not None:
+                worker.post(RoomMade())
 
     def _begin(self, pod: Object) -> PodWorker:
         uid, now = uid_of(pod), self._crew.clock.now()

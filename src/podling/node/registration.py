@@ -16,6 +16,7 @@ from podling.client.backoff import Backoff
 from podling.client.client import Client
 from podling.client.errors import FAILURES, AlreadyExists, NotFound
 from podling.client.resource import LEASES, NODES
+from podling.node.admission import Room, allocatable_of
 from podling.node.place import NodeConfig
 from podling.node.pod.spec import Object
 from podling.node.runtime import HeldImage, PodRuntime
@@ -99,17 +100,21 @@ def new_node(config: NodeConfig, machine: Machine) -> Object:
     }
 
 
+def capacity_of(config: NodeConfig, machine: Machine) -> dict[str, str]:
+    return {
+        "cpu": str(config.cpus),
+        "memory": f"{config.memory // 1024}Ki",
+        "pods": str(config.settings.max_pods),
+        "ephemeral-storage": f"{machine.disk // 1024}Ki",
+        "hugepages-2Mi": "0",
+    }
+
+
 def node_status(
     config: NodeConfig, machine: Machine, images: Sequence[HeldImage], old: Sequence[Object], now: float, *, ready: bool = True
 ) -> Object:
     """The status; `old` are the conditions known, for the times of their transitions."""
-    capacity = {
-        "cpu": str(config.cpus),
-        "memory": f"{config.memory // 1024}Ki",
-        "pods": str(config.max_pods),
-        "ephemeral-storage": f"{machine.disk // 1024}Ki",
-        "hugepages-2Mi": "0",
-    }
+    capacity = capacity_of(config, machine)
     return {
         "capacity": capacity,
         "allocatable": capacity,
@@ -199,6 +204,26 @@ class Registration:
         if wanted["spec"] and not found["spec"].get("podCIDR"):
             patch["spec"] = wanted["spec"]
         return await self._client.patch(NODES, config.name, patch) if patch else found
+
+    def room(self) -> Room:
+        """What the node has to give to pods, as far as is known."""
+        assert self._machine is not None
+        known = (self.node.get("status") or {}).get("allocatable") or {}
+        own = capacity_of(self._config, self._machine)
+        return Room(
+            name=self._config.name,
+            allocatable=allocatable_of({"status": {"allocatable": {**known, **own}}}),
+            labels=self.node["metadata"].get("labels") or {},
+            taints=tuple(self.node["spec"].get("taints") or ()),
+            sysctls=self._config.settings.sysctls,
+        )
+
+    async def look(self) -> None:
+        """Have the Node as the API server knows it now; as before where it doesn't answer."""
+        try:
+            self.node = await self._client.get(NODES, self._config.name)
+        except FAILURES as error:
+            log.warning("node %s can't be read: %s", self._config.name, error)
 
     async def report(self, *, ready: bool = True) -> None:
         """Write the status."""

@@ -91,7 +91,9 @@ def _replacing(status: Object, old: Object) -> Object:
     sandbox, a condition keep the reason it once had.
     """
     conditions = [{"reason": None, "message": None, **condition} for condition in status.get("conditions") or []]
-    status = {**status, "conditions": conditions}
+    types = {condition["type"] for condition in conditions}
+    gone = [{"type": each["type"], "$patch": "delete"} for each in old.get("conditions") or [] if each["type"] not in types]
+    status = {**status, "conditions": conditions + gone}
     if old.get("podIPs") and old["podIPs"] != status.get("podIPs"):
         return {**status, "podIPs": [{"$patch": "replace"}, *(status.get("podIPs") or [])]}
     return status

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from podling.aio.http import ByteStream
 from podling.engine.types import ContainerSpec, ExecSpec, LogRecord, StreamName
+from podling.runtime.types import Resources
 
 # Labels, as the kubelet gives them.
 POD_NAME = "io.kubernetes.pod.name"
@@ -143,6 +144,9 @@ class PodRuntime(Protocol):
 
     async def stop(self, id: str, grace: float) -> None:
         """The stop signal, and KILL after `grace` seconds; returns when it has ended. A second call may be more impatient."""
+
+    async def resize(self, id: str, resources: Resources) -> None:
+        """Give a running container these limits. Raises Conflict where it uses more memory than it may from now on."""
 
     async def wait(self, id: str) -> Ended:
         """Return when the container has ended."""

@@ -13,13 +13,18 @@ from podling.base.errors import NotFound
 from podling.client.errors import FAILURES
 from podling.client.resource import PODS
 from podling.node import ending, environment, launch
+from podling.node.admission import Claim, claim_of
 from podling.node.crew import Crew
 from podling.node.place import node_values
 from podling.node.pod.lifecycle import next_wake, probes_wanted, step
+from podling.node.pod.plan import is_finished
+from podling.node.pod.sizes import Sizes, with_sizes
 from podling.node.pod.spec import Object, container_of, containers, init_containers, key_of, uid_of
 from podling.node.pod.state import (
+    AskForRoom,
     CancelPull,
     ClearTraces,
+    ClockJumped,
     ConfigurationChanged,
     DropSandbox,
     DropVolumes,
@@ -36,6 +41,9 @@ from podling.node.pod.state import (
     ProbeKind,
     Pull,
     Record,
+    Resize,
+    Resized,
+    ResizeFailed,
     SandboxDown,
     SandboxFailed,
     SandboxUp,
@@ -53,6 +61,7 @@ from podling.node.pod.status import pod_status
 from podling.node.probes import ProbeRunner
 from podling.node.pulls import ensure_image
 from podling.node.reporter import StatusReporter, is_gone
+from podling.node.resources import container_resources
 from podling.node.sandbox import sandbox_of
 from podling.node.sources import Reference
 from podling.node.tally import Tally
@@ -63,6 +72,7 @@ log = logging.getLogger(__name__)
 
 _AGAIN = 60.0  # seconds until volumes that could not be brought up to date are tried again
 _UNDO_AGAIN = 5.0
+_CLOCK_SET = 1.0  # seconds by which the wall clock has to leave its course for it to have been set
 _LAST_STATUS = 30.0  # seconds that the last status may take
 
 
@@ -82,6 +92,8 @@ class PodWorker:
         self._older: dict[str, list[str]] = {}
         self._timer: tuple[float, asyncio.Task[None]] | None = None
         self._refresh: asyncio.Task[None] | None = None
+        self._claim: tuple[tuple[int | None, Sizes], Claim] | None = None
+        self._offset = crew.clock.now() - crew.clock.monotonic()
         self._reporter = StatusReporter(crew.client, crew.clock, state.pod)
         self._probes = ProbeRunner(crew.runtime, crew.clock, self._tasks, self.post)
 
@@ -94,13 +106,29 @@ class PodWorker:
         """What the probes have said so far, by container and kind."""
         return self._probes.tallies
 
+    @property
+    def granted(self) -> Object:
+        """The pod in the sizes that the node has granted."""
+        return with_sizes(self.state.pod, self.state.sizes)
+
+    @property
+    def claim(self) -> Claim | None:
+        """What it takes of the node; None once nothing of it runs or will run."""
+        state = self.state
+        if state.rejected or ((state.deleting or is_finished(state)) and not any(c.busy for c in state.containers)):
+            return None
+        known = (state.pod["metadata"].get("generation"), state.sizes)
+        if self._claim is None or self._claim[0] != known:
+            self._claim = known, claim_of(self.granted)
+        return self._claim[1]
+
     def start(self, older: Mapping[str, list[str]] | None = None) -> None:
         """Begin work. After a restart of the agent, `older` has the ids of ended incarnations by container name."""
         self._older = {name: list(ids) for name, ids in (older or {}).items()}
         self._tasks.start(self._reporter.run(), "status")
         self._tasks.start(self._run(), "events")
         if self.state.sandbox.part is Part.READY:
-            self._tasks.start(self._crew.cgroups.make(self.state.pod), "control group")
+            self._tasks.start(self._crew.cgroups.make(self.granted), "control group")
         for container in self.state.containers:
             if container.alive:
                 self._watch(container.name, container.id, container.restarts)
@@ -124,11 +152,23 @@ class PodWorker:
 
     def _step(self, event: Event) -> None:
         before = self.state
-        self.state, instructions = step(before, event, self._crew.clock.now())
+        held = self.claim is not None
+        self._follow_clock()
+        self.state, instructions = step(self.state, event, self._crew.clock.now())
         for instruction in instructions:
             self._DOERS[type(instruction)](self, instruction)
         if isinstance(event, Seen) and _labels_of(before.pod) != _labels_of(event.pod):
             self._refresh_in(0)
+        if (held and self.claim is None) or before.sizes is not self.state.sizes:
+            self._crew.left()
+
+    def _follow_clock(self) -> None:
+        """Where the wall clock has been set, what is to come moves with it."""
+        offset = self._crew.clock.now() - self._crew.clock.monotonic()
+        if abs(offset - self._offset) > _CLOCK_SET:
+            event = ClockJumped(offset - self._offset)
+            self.state, _ = step(self.state, event, self._crew.clock.now())
+            self._offset = offset
 
     def _settle(self) -> None:
         """After a round of events: the status, the probes and the timer follow the state."""
@@ -147,8 +187,8 @@ class PodWorker:
         self._timer = None if at is None else (at, self._tasks.start(self._wake(at), "timer"))
 
     async def _wake(self, at: float) -> None:
-        while (left := at - self._crew.clock.now()) > 0:
-            await self._crew.clock.sleep(left)
+        await self._crew.clock.sleep(max(at - self._crew.clock.now(), 0.0))
+        self._timer = None
         self.post(Woke())
 
     # Sandbox
@@ -159,7 +199,7 @@ class PodWorker:
     async def _run_sandbox(self) -> None:
         try:
             sandbox = self._crew.runtime.run_sandbox(sandbox_of(self.state.pod, self._crew.config.cgroup))
-            addresses, _ = await asyncio.gather(sandbox, self._crew.cgroups.make(self.state.pod))
+            addresses, _ = await asyncio.gather(sandbox, self._crew.cgroups.make(self.granted))
             self.post(SandboxUp(addresses))
         except FAILURES as error:
             self.post(SandboxFailed(str(error)))
@@ -249,7 +289,7 @@ class PodWorker:
 
     async def _start_container(self, order: Launch) -> None:
         previous = self.state.container(order.container).id
-        pod = self.state.pod
+        pod = self.granted
         wanted = container_of(pod, order.container).get("targetContainerName")
         target = self.state.container(wanted).id if wanted else ""
         event = await launch.launch(self._crew, pod, order, self.state.addresses, self._placed, target)
@@ -295,6 +335,23 @@ class PodWorker:
             if self.state.container(order.container).life is Life.STOPPING:
                 await self._crew.runtime.stop(order.id, 0)
 
+    def _ask_for_room(self, order: AskForRoom) -> None:
+        self.post(self._crew.grant(self.state.pod))
+
+    def _resize(self, order: Resize) -> None:
+        self._tasks.start(self._resize_container(order), f"size of {order.container}")
+
+    async def _resize_container(self, order: Resize) -> None:
+        pod = self.granted
+        container = container_of(pod, order.container)
+        try:
+            await self._crew.runtime.resize(order.id, container_resources(container, self._crew.config.settings.pids_limit))
+            await self._crew.cgroups.make(pod)
+        except FAILURES as error:
+            self.post(ResizeFailed(order.container, order.id, str(error)))
+        else:
+            self.post(Resized(order.container, order.id, container.get("resources") or {}))
+
     # The end
 
     def _clear_traces(self, order: ClearTraces) -> None:
@@ -335,6 +392,8 @@ class PodWorker:
         CancelPull: _cancel_pull,
         Launch: _launch,
         Stop: _stop,
+        AskForRoom: _ask_for_room,
+        Resize: _resize,
         ClearTraces: _clear_traces,
         Forget: _forget,
         Record: _record,

@@ -2,10 +2,14 @@
 
 from podling.api.timestamps import rfc3339
 from podling.node.pod.plan import is_passed
+from podling.node.pod.resizing import is_granted, unfinished
 from podling.node.pod.spec import Object
 from podling.node.pod.state import Container, Life, Part, State
 
-_OURS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+_RESIZE = ("PodResizePending", "PodResizeInProgress")  # there only while they hold
+_ALWAYS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+
+_OURS = (*_ALWAYS, *_RESIZE)
 
 Verdict = tuple[bool, str, str]  # holds, reason, message
 _TRUE: Verdict = (True, "", "")
@@ -24,8 +28,29 @@ def conditions_of(state: State, phase: str, old: Object, now: float) -> list[Obj
         "PodScheduled": _TRUE,
     }
     generation = state.pod["metadata"].get("generation")
-    ours = [_condition(name, verdicts[name], before.get(name) or latest.get(name), generation, now) for name in _OURS]
-    return ours + [condition for name, condition in latest.items() if name not in _OURS]
+    verdicts |= _resize(state)
+    if state.disruption is not None:
+        verdicts["DisruptionTarget"] = (True, *state.disruption)
+    ours = [
+        _condition(name, verdict, before.get(name) or latest.get(name), generation, now) for name, verdict in verdicts.items()
+    ]
+    return ours + [condition for name, condition in latest.items() if name not in (*_OURS, *verdicts)]
+
+
+def kept_conditions(state: State) -> list[Object]:
+    """Those that others have written, of a pod that isn't ours to speak of."""
+    return [one for one in (state.pod.get("status") or {}).get("conditions") or [] if one["type"] not in _RESIZE]
+
+
+def _resize(state: State) -> dict[str, Verdict]:
+    """Source: KEP-1287, "Resize Status"."""
+    found: dict[str, Verdict] = {}
+    if state.unmet is not None and not is_granted(state):
+        found["PodResizePending"] = (True, *state.unmet)
+    if late := unfinished(state):
+        error = next((container.resize_error for container in late if container.resize_error), "")
+        found["PodResizeInProgress"] = (True, "Error" if error else "", error)
+    return found
 
 
 def _condition(name: str, verdict: Verdict, old: Object | None, generation: int | None, now: float) -> Object:

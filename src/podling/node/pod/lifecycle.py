@@ -9,6 +9,7 @@ from dataclasses import replace
 from podling.api.timestamps import parse
 from podling.node.pod.observe import join, observe
 from podling.node.pod.plan import deadline_of, plan
+from podling.node.pod.sizes import sizes_of, told_by
 from podling.node.pod.spec import Object, container_of, containers, init_containers, is_deleted, is_sidecar, probe_of
 from podling.node.pod.state import (
     Container,
@@ -38,14 +39,17 @@ def begin(pod: Object, now: float) -> State:
     records += [Container(c["name"], "app") for c in containers(pod)]
     records = [replace(record, image=container_of(pod, record.name).get("image", "")) for record in records]
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-    return join(State(pod, tuple(records), started_at=now, deleting=is_deleted(pod), ended=ended))
+    sizes = sizes_of(pod)
+    return join(State(pod, tuple(records), started_at=now, deleting=is_deleted(pod), ended=ended, sizes=sizes))
 
 
 def restore(pod: Object, found: Iterable[Found], addresses: tuple[str, ...] | None, now: float) -> State:
     """A pod that was here before the agent restarted. `addresses` is None if its sandbox is gone (the host was rebooted)."""
     state = begin(pod, now)
+    state = replace(state, sizes=told_by(pod.get("status") or {}, state.sizes))
     known = {each.container: each for each in found}
     containers_ = tuple(_restored(c, known.get(c.name), pod, addresses is not None) for c in state.containers)
+    containers_ = tuple(replace(c, size=state.sizes.get(c.name)) if c.alive else c for c in containers_)
     sandbox = Place() if addresses is None else Place(Part.READY)
     started = min((f.started_at for f in known.values() if f.started_at), default=now)
     initialized = addresses is not None and any(c.launched for c in containers_ if c.role == "app")
@@ -99,6 +103,8 @@ def next_wake(state: State, now: float) -> float | None:
     for container in state.containers:
         if container.life in (Life.WAITING, Life.EXITED):
             times += [at for at in (container.retry_at, container.reason_settles_at) if at]
+        elif container.resize_error and container.retry_at:
+            times.append(container.retry_at)
     if not (state.deleting or state.ended or state.failure) and (deadline := deadline_of(state)) is not None:
         times.append(deadline)
     return min((at for at in times if at > now), default=None)

@@ -5,22 +5,31 @@ from dataclasses import replace
 from typing import Any
 
 from podling.node.pod.probing import observe_probe
+from podling.node.pod.resizing import granted, not_granted, put, resize_failed, resized, room_made
+from podling.node.pod.sizes import sizes_of
 from podling.node.pod.spec import container_of, ephemeral_containers, full_name, grace_of, is_deleted, probe_of
 from podling.node.pod.state import (
+    ClockJumped,
     ConfigurationChanged,
     Container,
+    Doomed,
     Event,
     Exit,
     Exited,
+    Granted,
     HookFailed,
     LaunchFailed,
     Life,
+    NotGranted,
     Outbox,
     Part,
     Place,
     Probed,
     Pulled,
     PullFailed,
+    Resized,
+    ResizeFailed,
+    RoomMade,
     SandboxDown,
     SandboxFailed,
     SandboxUp,
@@ -46,13 +55,9 @@ def observe(state: State, event: Event, now: float, out: Outbox) -> State:
     return _OBSERVERS[type(event)](state, event, now, out)
 
 
-def put(state: State, container: Container) -> State:
-    """The state with one container's record replaced."""
-    return replace(state, containers=tuple(container if c.name == container.name else c for c in state.containers))
-
-
 def _seen(state: State, event: Seen, now: float, out: Outbox) -> State:
-    return join(replace(state, pod=event.pod, deleting=state.deleting or is_deleted(event.pod)))
+    unmet = state.unmet if sizes_of(event.pod) == sizes_of(state.pod) else None
+    return join(replace(state, pod=event.pod, deleting=state.deleting or is_deleted(event.pod), unmet=unmet))
 
 
 def join(state: State) -> State:
@@ -67,6 +72,16 @@ def _vanished(state: State, event: Vanished, now: float, out: Outbox) -> State:
     grace = min(grace_of(state.pod), _GRACE_OF_THE_FORGOTTEN)
     pod = {**state.pod, "metadata": {**metadata, "deletionGracePeriodSeconds": grace}}
     return replace(state, pod=pod, deleting=True)
+
+
+def _doomed(state: State, event: Doomed, now: float, out: Outbox) -> State:
+    if state.failure is not None or state.ended:
+        return state
+    out.warn(event.reason, event.message)
+    message = f"Pod was rejected: {event.message}" if event.rejected else event.message
+    disruption = (event.disruption, event.message) if event.disruption else None
+    failure = (event.reason, message)
+    return replace(state, failure=failure, hurry=event.grace, disruption=disruption, rejected=event.rejected)
 
 
 def _sandbox_up(state: State, event: SandboxUp, now: float, out: Outbox) -> State:
@@ -203,8 +218,9 @@ def _ended(state: State, container: Container, end: Exit, out: Outbox) -> Contai
         message="",
         grace=0.0,
         restart_backoff=backoff,
-        retry_at=end.finished_at + backoff.delay if backoff.delay else 0.0,
+        retry_at=end.finished_at + backoff.delay if backoff.delay and not container.renewed else 0.0,
         streaks={},
+        resizing=False,
     )
 
 
@@ -217,6 +233,32 @@ def _probed(state: State, event: Probed, now: float, out: Outbox) -> State:
 
 def _cleared(state: State, event: TracesCleared, now: float, out: Outbox) -> State:
     return replace(state, traces="cleared")
+
+
+def _jumped(state: State, event: ClockJumped, now: float, out: Outbox) -> State:
+    """What is to happen at an hour still happens after the same time."""
+    by = event.seconds
+    return replace(
+        state,
+        started_at=state.started_at + by,
+        sandbox=replace(state.sandbox, retry_at=_moved(state.sandbox.retry_at, by)),
+        volumes=replace(state.volumes, retry_at=_moved(state.volumes.retry_at, by)),
+        containers=tuple(_shifted(container, by) for container in state.containers),
+    )
+
+
+def _shifted(container: Container, by: float) -> Container:
+    return replace(
+        container,
+        retry_at=_moved(container.retry_at, by),
+        reason_settles_at=_moved(container.reason_settles_at, by),
+        restart_backoff=replace(container.restart_backoff, at=_moved(container.restart_backoff.at, by)),
+        pull_backoff=replace(container.pull_backoff, at=_moved(container.pull_backoff.at, by)),
+    )
+
+
+def _moved(at: float, by: float) -> float:
+    return at + by if at else 0.0
 
 
 def _woke(state: State, event: Woke, now: float, out: Outbox) -> State:
@@ -270,6 +312,13 @@ _OBSERVERS: dict[type, Callable[[State, Any, float, Outbox], State]] = {
     HookFailed: _hook_failed,
     Exited: _exited,
     Probed: _probed,
+    Doomed: _doomed,
+    Granted: granted,
+    NotGranted: not_granted,
+    RoomMade: room_made,
+    Resized: resized,
+    ResizeFailed: resize_failed,
+    ClockJumped: _jumped,
     TracesCleared: _cleared,
     Woke: _woke,
     ConfigurationChanged: _configured,

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from podling.node.pod.observe import crash_looping, put
+from podling.node.pod.backoff import Backoff
+from podling.node.pod.observe import crash_looping
+from podling.node.pod.resizing import granted_to, put, resize
 from podling.node.pod.spec import grace_of, restart_policy
 from podling.node.pod.state import (
     CancelPull,
@@ -52,6 +54,8 @@ def deadline_of(state: State) -> float | None:
 def wants_restart(state: State, container: Container) -> bool:
     """Whether an exited container is to run again while the pod lives. Source: PodSpec.restartPolicy."""
     assert container.exit is not None
+    if container.renewed:
+        return True
     if container.role in ("sidecar", "ephemeral"):
         return container.role == "sidecar"
     policy = restart_policy(state.pod)
@@ -110,7 +114,7 @@ def _advance(state: State, now: float, out: Outbox) -> State:
         clear = clear and state.container(container.name).life not in (Life.PULLING, Life.PULLED, Life.LAUNCHING)
     for container in state.ephemerals:
         state = _nudge(state, container, now, out, may_launch=True)
-    return state
+    return resize(state, now, out)
 
 
 def _nudge(state: State, container: Container, now: float, out: Outbox, may_launch: bool) -> State:
@@ -120,7 +124,7 @@ def _nudge(state: State, container: Container, now: float, out: Outbox, may_laun
     if container.life in (Life.WAITING, Life.EXITED):
         return put(state, _begin(state, container, now, out))
     if container.life is Life.PULLED and may_launch:
-        return put(state, _launch(container, now, out))
+        return put(state, replace(_launch(container, now, out), size=granted_to(state, container)))
     return state
 
 
@@ -142,8 +146,14 @@ def _launch(container: Container, now: float, out: Outbox) -> Container:
         launched=True,
         restarts=restarts,
         previous=container.exit or container.previous,
-        restart_backoff=container.restart_backoff.attempt(now) if restarts else container.restart_backoff,
+        restart_backoff=_after_restart(container, now) if restarts else container.restart_backoff,
+        renewed=False,
+        resize_error="",
     )
+
+
+def _after_restart(container: Container, now: float) -> Backoff:
+    return container.restart_backoff if container.renewed else container.restart_backoff.attempt(now)
 
 
 # The way down
@@ -164,7 +174,7 @@ def _wind_down(state: State, out: Outbox) -> State:
 
 
 def _stop(state: State, containers: list[Container], out: Outbox) -> State:
-    grace = grace_of(state.pod)
+    grace = grace_of(state.pod) if state.hurry is None else min(grace_of(state.pod), state.hurry)
     for container in containers:
         if container.life is Life.RUNNING:
             out.note("Killing", f"Stopping container {container.name}", container.name)

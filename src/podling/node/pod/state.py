@@ -79,6 +79,10 @@ class Container:
     reason_settles_at: float = 0.0
     grace: float = 0.0
     streaks: Mapping[str, Streak] = field(default_factory=dict)
+    size: Object | None = None  # the resources that its cgroup has been given; None: it has not been launched
+    resizing: bool = False  # work to change `size` is under way
+    resize_error: str = ""
+    renewed: bool = False  # it is stopped to be started anew, whatever the restart policy
 
     @property
     def alive(self) -> bool:
@@ -114,6 +118,12 @@ class State:
     ended: bool = False  # the API knew it as Succeeded or Failed before we knew it
     deleting: bool = False
     failure: tuple[str, str] | None = None
+    rejected: bool = False  # the node has not taken it in
+    hurry: float | None = None  # seconds that its containers get at most, whatever the pod says
+    disruption: tuple[str, str] | None = None  # why its node ends it: reason and message of the condition
+    sizes: Mapping[str, Object] = field(default_factory=dict)  # what the node has granted, by container
+    asking: bool = False  # the node has been asked to grant other sizes
+    unmet: tuple[str, str] | None = None  # why it has not: Deferred or Infeasible, and the message
     traces: Literal["kept", "clearing", "cleared"] = "kept"
     over: bool = False
 
@@ -248,6 +258,62 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True)
+class Doomed:
+    """The node ends the pod: an eviction, its own shutdown. `grace`: seconds that containers get at most; `disruption`: the
+    reason of the condition DisruptionTarget, "" for none. With `rejected` it has not even taken it in.
+    """
+
+    reason: str
+    message: str
+    grace: float | None = None
+    disruption: str = ""
+    rejected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The node has room for the sizes that the pod wishes, and keeps it for the pod."""
+
+    sizes: Mapping[str, Object]
+
+
+@dataclass(frozen=True, slots=True)
+class NotGranted:
+    """It has not. `reason`: Deferred (not now) or Infeasible (never)."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomMade:
+    """Another pod of the node has left, or has become smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """A running container has its new size."""
+
+    container: str
+    id: str
+    size: Object
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeFailed:
+    container: str
+    id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJumped:
+    """The wall clock has been set: forward by `seconds`, or back where that is negative."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class TracesCleared:
     """Containers, logs and directories of the pod are removed."""
 
@@ -291,6 +357,13 @@ Event = (
     | HookFailed
     | Exited
     | Probed
+    | Doomed
+    | Granted
+    | NotGranted
+    | RoomMade
+    | Resized
+    | ResizeFailed
+    | ClockJumped
     | TracesCleared
     | Woke
     | ConfigurationChanged
@@ -350,6 +423,19 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class AskForRoom:
+    """Ask the node for the sizes that the pod wishes. Answered by Granted or NotGranted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Give a running container the size that it has been granted. Answered by Resized or ResizeFailed."""
+
+    container: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClearTraces:
     """Remove what is left of the pod on this node. Answered by TracesCleared."""
 
@@ -370,7 +456,19 @@ class Record:
 
 
 Instruction = (
-    MakeSandbox | DropSandbox | MakeVolumes | DropVolumes | Pull | CancelPull | Launch | Stop | ClearTraces | Forget | Record
+    MakeSandbox
+    | DropSandbox
+    | MakeVolumes
+    | DropVolumes
+    | Pull
+    | CancelPull
+    | Launch
+    | Stop
+    | AskForRoom
+    | Resize
+    | ClearTraces
+    | Forget
+    | Record
 )
 
 

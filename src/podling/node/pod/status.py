@@ -1,8 +1,9 @@
 """The pod's status as its machine knows it. Source: core/v1 PodStatus; phases and reasons as the kubelet gives them."""
 
 from podling.api.timestamps import rfc3339
-from podling.node.pod.conditions import conditions_of
+from podling.node.pod.conditions import conditions_of, kept_conditions
 from podling.node.pod.plan import is_finished
+from podling.node.pod.resizing import granted_to
 from podling.node.pod.spec import Object, container_of, containers, init_containers, qos_class
 from podling.node.pod.state import Container, Exit, Life, State
 
@@ -11,6 +12,8 @@ RUNTIME = "podling"
 
 def pod_status(state: State, old: Object, host_ip: str, now: float) -> Object:
     """The whole status; `old` is the one last written, for transition times and for conditions that others keep."""
+    if state.rejected:
+        return _refused(state, old, now)
     phase = phase_of(state)
     statuses = {c.name: _container_status(state, c) for c in state.containers}
     status: Object = {
@@ -28,18 +31,33 @@ def pod_status(state: State, old: Object, host_ip: str, now: float) -> Object:
         status["ephemeralContainerStatuses"] = [statuses[c.name] for c in state.ephemerals]
     if state.addresses:
         status |= {"podIP": state.addresses[0], "podIPs": [{"ip": address} for address in state.addresses]}
-    if state.failure is not None:
+    if state.failure is not None and phase == "Failed":
         status |= {"reason": state.failure[0], "message": state.failure[1]}
     if (generation := state.pod["metadata"].get("generation")) is not None:
         status["observedGeneration"] = generation
     return status
 
 
+def _refused(state: State, old: Object, now: float) -> Object:
+    """The status of a pod that the node has not taken in."""
+    assert state.failure is not None
+    generation = state.pod["metadata"].get("generation")
+    return {
+        "phase": "Failed",
+        "reason": state.failure[0],
+        "message": state.failure[1],
+        "conditions": kept_conditions(state),
+        "startTime": old.get("startTime") or rfc3339(state.started_at),
+        "qosClass": old.get("qosClass") or qos_class(state.pod),
+    } | ({"observedGeneration": generation} if generation is not None else {})
+
+
 def phase_of(state: State) -> str:
-    """Source: Kubernetes, "Pod phase"."""
-    if state.failure is not None or is_finished(state):
+    """Source: Kubernetes, "Pod phase". A pod whose node ends it has failed once nothing of it runs."""
+    busy = any(c.busy for c in state.containers)
+    if (state.failure is not None and not busy) or (state.failure is None and is_finished(state)):
         return "Succeeded" if state.failure is None and _all_well(state) else "Failed"
-    if state.deleting and not any(c.busy for c in state.containers):
+    if state.deleting and not busy:
         return "Succeeded" if _all_well(state) else "Failed"
     if not state.initialized:
         return "Pending"
@@ -67,6 +85,11 @@ def _container_status(state: State, container: Container) -> Object:
         "imageID": container.image_id,
         "started": container.alive and container.started,
     }
+    if container.role != "ephemeral":
+        size = container.size if container.alive and container.size is not None else granted_to(state, container)
+        status["resources"] = {part: size[part] for part in ("limits", "requests") if size.get(part)}
+        if asked := granted_to(state, container).get("requests"):
+            status["allocatedResources"] = asked
     if container.id:
         status["containerID"] = f"{RUNTIME}://{container.id}"
     return status
