@@ -8,12 +8,13 @@ import time
 from typing import Any
 
 from podling.api.objects import Object
+from podling.scheduler.configuration.plugins import ProfileSpec
 from podling.scheduler.cycle import Placed, schedule
 from podling.scheduler.ledger import Ledger
 from podling.scheduler.pod_info import PodInfo
-from podling.scheduler.profile import DEFAULT
 from podling.testing.simulation import node
 
+DEFAULT = ProfileSpec().build()
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 WEB = {"matchLabels": {"app": "web"}}
 IN_ZONE = {"nodeSelectorTerms": [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["z1"]}]}]}

@@ -8,13 +8,14 @@ from hypothesis import strategies as some
 
 from podling.api.objects import Object, thaw
 from podling.api.selectors import Selector, of_labels
+from podling.scheduler.configuration.plugins import ProfileSpec
 from podling.scheduler.cycle import Placed, Unplaced, schedule
 from podling.scheduler.ledger import Ledger
 from podling.scheduler.pod_info import PodInfo
-from podling.scheduler.profile import DEFAULT
 from podling.scheduler.snapshot import Snapshot
 from podling.testing.simulation import node
 
+DEFAULT = ProfileSpec().build()
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 WEB = {"matchLabels": {"app": "web"}}
 
@@ -258,7 +259,7 @@ def test_preemption_takes_the_fewest_and_least_important(ledger: Ledger) -> None
     found = place(ledger, pod(cpu="1", priority=50))
     assert isinstance(found, Unplaced)
     assert found.preemption is not None
-    assert (found.preemption.node, [victim.uid for victim in found.preemption.victims]) == ("a", ["2"])
+    assert (found.preemption.nominated, [victim.uid for victim in found.preemption.victims]) == ("a", ["2"])
 
 
 def test_changes_of_nodes_and_pods_show_in_the_next_cycle(ledger: Ledger) -> None:

@@ -1,14 +1,24 @@
 """The scheduling framework: extension points, named as upstream's, that plugins fill.
 
-A plugin is *static* when its verdict on a node depends on the pod's signature and the node object alone, not on other pods: such
-verdicts are kept from pod to pod. Others judge node by node, or, over many nodes, all rows of the snapshot's table at once (the
-`mask` and `scores` of the vectorised protocols). Source: Kubernetes documentation "Scheduling Framework".
+A plugin is any object with a `name` and the methods of the extension points that it fills. Those of the scheduling cycle (up to
+Permit) are pure and synchronous; PreBind, Bind and PostBind are coroutines. A rejection says why; None is success.
+
+Two marks make a plugin cheap over many nodes; without them it is asked in each cycle, node by node:
+
+- `static`: its verdict on a node depends on the pod's signature and the node object alone, not on other pods.
+- `local`: it depends on the pod's template and on the node with its pods, and its scores need no normalising.
+
+Both are kept from pod to pod, and asked again for the nodes that changed. Others may judge all rows of the snapshot at once
+(`mask`, `scores`). Source: Kubernetes documentation "Scheduling Framework".
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from podling.api.objects import Object
+from podling.client.resource import Resource
+from podling.scheduler.events import EventWithHint
 from podling.scheduler.node_info import NodeInfo
 from podling.scheduler.pod_info import PodInfo
 
@@ -17,9 +27,6 @@ if TYPE_CHECKING:
 
 MAX_SCORE = 100
 Choose = Callable[[int], int]  # a number below its argument, each as likely: breaks ties
-
-# What may make a rejected pod fit: the queue asks the plugins that rejected it.
-NODE_ADDED, NODE_CHANGED, POD_LEFT, POD_CAME, POD_CHANGED = "node added", "node changed", "pod left", "pod came", "pod changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,17 @@ class Rejection:
     reasons: tuple[str, ...]
     resolvable: bool = True
 
+    @property
+    def message(self) -> str:
+        return ", ".join(self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A Permit plugin's word: the pod waits so many seconds for being allowed, then it is rejected."""
+
+    seconds: float
+
 
 @dataclass(slots=True)
 class State:
@@ -38,10 +56,72 @@ class State:
     kept: dict[str, Any] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
 
+    def clone(self) -> "State":
+        """A copy to try things on: what is kept is copied where it has a `clone` method."""
+        kept = {name: value.clone() if hasattr(value, "clone") else value for name, value in self.kept.items()}
+        return State(kept, self.skipped)
+
+
+class Lister(Protocol):
+    """A read-only cache of one resource, as an informer keeps it."""
+
+    def get(self, key: str) -> Object | None: ...
+
+    def __iter__(self) -> Iterator[Object]: ...
+
+
+class WaitingPod(Protocol):
+    """A pod that Permit plugins have told to wait."""
+
+    pod: PodInfo
+    node: str
+
+    def allow(self, plugin: str) -> None:
+        """`plugin` lets it go; it goes when all that made it wait have said so."""
+
+    def reject(self, plugin: str, message: str) -> None: ...
+
+
+class _Nothing:
+    def get(self, key: str) -> Object | None:
+        return None
+
+    def __iter__(self) -> Iterator[Object]:
+        return iter(())
+
+
+def _no_objects(resource: Resource) -> Lister:
+    return _Nothing()
+
+
+Until = Callable[[Resource, str, Callable[[Object | None], bool], float], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What a plugin may use beside its arguments: caches of the API's objects, the pods that wait, and the API itself.
+
+    `client` is a podling.client.Client; `until` waits so many seconds for an object (by key) to be as a function wants it, and
+    tells whether it came to that. Only PreBind, Bind and PostBind may use these two.
+    """
+
+    objects: Callable[[Resource], Lister] = _no_objects
+    waiting: Callable[[], Collection[WaitingPod]] = tuple
+    client: Any = None
+    until: Until | None = None
+
 
 class Plugin(Protocol):
     name: str
-    wakes: frozenset[str]  # events after which a pod that this plugin rejected is worth another try
+
+
+Factory = Callable[[Object, Handle], Plugin]  # of its arguments (pluginConfig), and the handle
+
+
+@runtime_checkable
+class EnqueueExtensions(Protocol):
+    def events_to_register(self) -> Iterable[EventWithHint]:
+        """After which events a pod that this plugin rejected is worth another try. A plugin without this: after all."""
 
 
 @runtime_checkable
@@ -50,17 +130,31 @@ class PreEnqueue(Protocol):
 
 
 @runtime_checkable
+class QueueSort(Protocol):
+    def sort_key(self, pod: PodInfo, since: float) -> Any:
+        """What waiting pods are sorted by, ascending. `since` is when the pod came, in seconds."""
+
+
+@runtime_checkable
 class PreFilter(Protocol):
     name: str
 
-    def pre_filter(self, state: State, pod: PodInfo, snapshot: "Snapshot") -> bool:
-        """Prepare. False: nothing to filter for this pod."""
+    def pre_filter(self, state: State, pod: PodInfo, snapshot: "Snapshot") -> "bool | Rejection | frozenset[str]":
+        """Prepare. False: nothing to filter for this pod. A set of names: only these nodes come into question."""
+
+
+@runtime_checkable
+class PreFilterExtensions(Protocol):
+    """Keeps what PreFilter prepared right while preemption tries what happens without a pod, or with it."""
+
+    def add_pod(self, state: State, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None: ...
+
+    def remove_pod(self, state: State, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None: ...
 
 
 @runtime_checkable
 class Filter(Protocol):
     name: str
-    static: bool
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Rejection | None: ...
 
@@ -83,7 +177,7 @@ class VectorReasons(Protocol):
 
 @runtime_checkable
 class PostFilter(Protocol):
-    def post_filter(self, state: State, pod: PodInfo, snapshot: "Snapshot", rejections: "Diagnosis") -> "Preemption": ...
+    def post_filter(self, state: State, pod: PodInfo, snapshot: "Snapshot", diagnosis: "Diagnosis") -> "PostFilterResult": ...
 
 
 @runtime_checkable
@@ -97,7 +191,6 @@ class PreScore(Protocol):
 @runtime_checkable
 class Score(Protocol):
     name: str
-    static: bool
 
     def score(self, state: State, pod: PodInfo, node: NodeInfo) -> float: ...
 
@@ -116,32 +209,58 @@ class NormalizeScore(Protocol):
 
 @runtime_checkable
 class Reserve(Protocol):
-    def reserve(self, pod: PodInfo, node: str) -> None: ...
+    """Undone in reverse order, also where a later step fails; unreserving what isn't reserved is harmless."""
 
-    def unreserve(self, pod: PodInfo, node: str) -> None: ...
+    def reserve(self, state: State, pod: PodInfo, node: str) -> Rejection | None: ...
+
+    def unreserve(self, state: State, pod: PodInfo, node: str) -> None: ...
 
 
 @runtime_checkable
 class Permit(Protocol):
-    async def permit(self, pod: PodInfo, node: str) -> Rejection | None: ...
+    name: str
+
+    def permit(self, state: State, pod: PodInfo, node: str) -> Rejection | Wait | None: ...
 
 
 @runtime_checkable
 class PreBind(Protocol):
-    async def pre_bind(self, pod: PodInfo, node: str) -> None: ...
+    async def pre_bind(self, state: State, pod: PodInfo, node: str) -> Rejection | None: ...
 
 
 @runtime_checkable
 class Bind(Protocol):
-    async def bind(self, pod: PodInfo, node: str) -> None: ...
+    async def bind(self, state: State, pod: PodInfo, node: str) -> bool:
+        """False: not this plugin's pod, the next one binds it. Raises what the API raises."""
+
+
+@runtime_checkable
+class PostBind(Protocol):
+    async def post_bind(self, state: State, pod: PodInfo, node: str) -> None: ...
+
+
+POINTS: dict[str, type] = {
+    "preEnqueue": PreEnqueue,
+    "queueSort": QueueSort,
+    "preFilter": PreFilter,
+    "filter": Filter,
+    "postFilter": PostFilter,
+    "preScore": PreScore,
+    "score": Score,
+    "reserve": Reserve,
+    "permit": Permit,
+    "preBind": PreBind,
+    "bind": Bind,
+    "postBind": PostBind,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Preemption:
-    """What post-filtering found: the pods to delete from a node, or in `message` why it doesn't help."""
+class PostFilterResult:
+    """The pods to delete from a node, or in `message` why it doesn't help. `nominated` None leaves the pod's nomination."""
 
     message: str
-    node: str = ""
+    nominated: str | None = None
     victims: tuple[PodInfo, ...] = ()
 
 
@@ -153,9 +272,10 @@ class Diagnosis:
     reasons: dict[str, int] = field(default_factory=dict)
     plugins: set[str] = field(default_factory=set)
     resolvable: list[int] = field(default_factory=list)  # rows
+    pre_filter: str = ""  # a PreFilter plugin's word about all nodes
 
     def copy(self) -> "Diagnosis":
-        return Diagnosis(self.nodes, dict(self.reasons), set(self.plugins), list(self.resolvable))
+        return Diagnosis(self.nodes, dict(self.reasons), set(self.plugins), list(self.resolvable), self.pre_filter)
 
     def count(self, plugin: str, reasons: dict[str, int], resolvable: list[int]) -> None:
         for reason, number in reasons.items():
@@ -171,39 +291,14 @@ class Diagnosis:
         if rejection.resolvable:
             self.resolvable.append(row)
 
-
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """The plugins of one scheduler, in order, with the weights of their scores."""
-
-    name: str
-    plugins: tuple[Plugin, ...]
-    weights: dict[str, int]
-    _by_kind: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict)
-
-    def of(self, kind: type) -> tuple[Any, ...]:
-        """The plugins at one extension point."""
-        return self._found((kind,), lambda plugin: isinstance(plugin, kind))
-
-    def filters(self, *, static: bool) -> tuple[Filter, ...]:
-        return self._found((Filter, static), lambda plugin: isinstance(plugin, Filter) and plugin.static is static)
-
-    def scores(self, *, static: bool) -> tuple[Score, ...]:
-        def chosen(plugin: Plugin) -> bool:
-            return isinstance(plugin, Score) and plugin.static is static and bool(self.weights.get(plugin.name))
-
-        return self._found((Score, static), chosen)
-
-    def _found(self, key: tuple[Any, ...], chosen: Callable[[Plugin], bool]) -> tuple[Any, ...]:
-        """Asked for in every cycle, found once."""
-        if key not in self._by_kind:
-            self._by_kind[key] = tuple(plugin for plugin in self.plugins if chosen(plugin))
-        return self._by_kind[key]
-
-    def woken_by(self, event: str, rejected_by: Iterable[str]) -> bool:
-        """Whether `event` may help a pod that these plugins rejected; when nobody did it always may."""
-        names = set(rejected_by)
-        return not names or any(event in plugin.wakes for plugin in self.plugins if plugin.name in names)
+    @property
+    def message(self) -> str:
+        """`0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu.`"""
+        text = f"0/{self.nodes} nodes are available:"
+        if self.pre_filter:
+            return f"{text} {self.pre_filter}."
+        parts = sorted(f"{count} {reason}" for reason, count in self.reasons.items() if count)
+        return f"{text} {', '.join(parts)}." if parts else text
 
 
 def scaled(scores: Any, *, reverse: bool = False) -> Any:

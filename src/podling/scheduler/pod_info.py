@@ -3,7 +3,7 @@
 Source: v1 PodSpec; Kubernetes documentation "Resource Management for Pods and Containers".
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,11 @@ DEFAULT_CPU, DEFAULT_MEMORY = 100, 200 * 1024 * 1024
 
 Port = tuple[str, str, int]  # host address ("" for all), protocol, number
 Requests = dict[str, int]  # cpu in thousandths, all else in whole units
+NamespacesOf = Callable[[Selector], frozenset[str]]  # the names of those whose labels a selector matches
+
+
+def no_namespaces(selector: Selector) -> frozenset[str]:
+    return frozenset()
 
 
 @lru_cache(4096)
@@ -40,6 +45,7 @@ class Term:
     namespaces: frozenset[str] | None
     topology_key: str
     weight: int = 0
+    selects_namespaces: bool = False  # `namespaces` come from a selector
 
     def matches(self, pod: "PodInfo") -> bool:
         return (self.namespaces is None or pod.namespace in self.namespaces) and self.selector.matches(pod.labels)
@@ -74,14 +80,21 @@ class PodInfo:
     anti_affinity: tuple[Term, ...]
     preferred: tuple[Term, ...]  # of both kinds; those of anti-affinity weigh negative
     spreads: tuple[Spread, ...]
+    belongs_with: Selector | None  # the pods of its Services and its owner, to be spread by default
     signature: bytes  # equal for pods that every node alone judges alike
+    template: tuple[Any, ...]  # equal for pods that every node with its pods judges alike
+    nominated: str  # the node that is being cleared for it
 
     @classmethod
-    def of(cls, pod: Object, default_selector: Selector | None = None) -> "PodInfo":
-        """`default_selector` selects the pods that belong with this one (its Services and owner), to be spread by default."""
+    def of(cls, pod: Object, belongs_with: Selector | None = None, namespaces_of: NamespacesOf = no_namespaces) -> "PodInfo":
+        """The pod; `namespaces_of` resolves the namespace selectors of its terms, as they are now."""
         spec = pod["spec"]
         namespace = namespace_of(pod)
-        affinity, anti = get(spec, "affinity.podAffinity", {}), get(spec, "affinity.podAntiAffinity", {})
+        affinity = spec.get("affinity") or {}
+        near, apart = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
+        read = _Terms(pod, namespace, namespaces_of)
+        requests, counted, ports = requests_of(spec), counted_of(spec), ports_of(spec)
+        signature = signature_of(spec)
         return cls(
             pod,
             key_of(pod),
@@ -89,15 +102,33 @@ class PodInfo:
             namespace,
             labels_of(pod),
             spec.get("priority") or 0,
-            requests_of(spec),
-            counted_of(spec),
-            ports_of(spec),
-            _terms(affinity, namespace, pod),
-            _terms(anti, namespace, pod),
-            (*_preferred(affinity, namespace, pod, 1), *_preferred(anti, namespace, pod, -1)),
-            spreads_of(pod, default_selector),
-            signature_of(spec),
+            requests,
+            counted,
+            ports,
+            read.required(near) if near else (),
+            read.required(apart) if apart else (),
+            (*read.preferred(near, 1), *read.preferred(apart, -1)) if near or apart else (),
+            tuple(_spread(one, pod) for one in spec.get("topologySpreadConstraints") or ()),
+            belongs_with,
+            signature,
+            (signature, tuple(sorted(requests.items())), counted, ports),
+            (pod.get("status") or {}).get("nominatedNodeName") or "",
         )
+
+    @property
+    def images(self) -> list[str]:
+        spec = self.pod["spec"]
+        containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+        return [container.get("image") or "" for container in containers]
+
+    @property
+    def has_affinity(self) -> bool:
+        return bool(self.affinity or self.anti_affinity or self.preferred)
+
+    @property
+    def selects_namespaces(self) -> bool:
+        """Whether what it asks for changes with the labels of namespaces."""
+        return any(term.selects_namespaces for term in (*self.affinity, *self.anti_affinity, *self.preferred))
 
 
 def requests_of(spec: Object) -> Requests:
@@ -158,21 +189,30 @@ def _any(address: str) -> str:
     return "" if address in ("0.0.0.0", "::") else address
 
 
-def _terms(affinity: Object, namespace: str, pod: Object) -> tuple[Term, ...]:
-    return tuple(_term(term, namespace, pod) for term in affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or ())
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """Reads the pod affinity terms of one pod."""
 
+    pod: Object
+    namespace: str
+    namespaces_of: NamespacesOf
 
-def _preferred(affinity: Object, namespace: str, pod: Object, sign: int) -> list[Term]:
-    wanted = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-    return [_term(one["podAffinityTerm"], namespace, pod, sign * one["weight"]) for one in wanted]
+    def required(self, affinity: Object) -> tuple[Term, ...]:
+        return tuple(self._term(term) for term in affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or ())
 
+    def preferred(self, affinity: Object, sign: int) -> list[Term]:
+        wanted = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+        return [self._term(one["podAffinityTerm"], sign * one["weight"]) for one in wanted]
 
-def _term(term: Object, namespace: str, pod: Object, weight: int = 0) -> Term:
-    """An empty namespaceSelector stands for all namespaces; others would need the namespaces' labels, which aren't here."""
-    named = frozenset(term.get("namespaces") or ())
-    every = term.get("namespaceSelector") is not None and not term["namespaceSelector"]
-    selector = _with_keys(selectors.of_object(term.get("labelSelector")), term, pod)
-    return Term(selector, None if every else named or frozenset((namespace,)), term["topologyKey"], weight)
+    def _term(self, term: Object, weight: int = 0) -> Term:
+        """Without names and selector it is about the pod's own namespace; an empty selector stands for all namespaces."""
+        named = frozenset(term.get("namespaces") or ())
+        chooser = term.get("namespaceSelector")
+        namespaces: frozenset[str] | None = named or frozenset((self.namespace,))
+        if chooser is not None:
+            namespaces = named | self.namespaces_of(selectors.of_object(chooser)) if chooser else None
+        selector = _with_keys(selectors.of_object(term.get("labelSelector")), term, self.pod)
+        return Term(selector, namespaces, term["topologyKey"], weight, bool(chooser))
 
 
 def _with_keys(selector: Selector, holder: Object, pod: Object) -> Selector:
@@ -182,19 +222,6 @@ def _with_keys(selector: Selector, holder: Object, pod: Object) -> Selector:
     other = [(key, "notin") for key in holder.get("mismatchLabelKeys") or ()]
     extra = [selectors.Requirement(key, op, frozenset((labels[key],))) for key, op in (*same, *other) if key in labels]
     return Selector((*selector.requirements, *extra), selector.nothing)
-
-
-def spreads_of(pod: Object, default_selector: Selector | None) -> tuple[Spread, ...]:
-    given = pod["spec"].get("topologySpreadConstraints") or ()
-    if given:
-        return tuple(_spread(one, pod) for one in given)
-    if default_selector is None or default_selector.everything:
-        return ()
-    return tuple(Spread(skew, key, False, default_selector, system=True) for key, skew in SYSTEM_DEFAULTS)
-
-
-# Source: Kubernetes documentation "Pod Topology Spread Constraints", built-in default constraints.
-SYSTEM_DEFAULTS = (("kubernetes.io/hostname", 3), ("topology.kubernetes.io/zone", 5))
 
 
 def _spread(one: Object, pod: Object) -> Spread:
@@ -216,6 +243,5 @@ def signature_of(spec: Object) -> bytes:
         spec.get("nodeSelector"),
         get(spec, "affinity.nodeAffinity"),
         spec.get("tolerations"),
-        [container.get("image") for container in spec.get("containers") or ()],
     ]
     return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)

@@ -1,44 +1,77 @@
-"""The scheduler's plugins: this list is their order, this table the weights of their scores."""
+"""One scheduler's plugins at their extension points, in order, with the weights of their scores."""
 
-from podling.scheduler.framework import Profile
-from podling.scheduler.plugins.default_preemption import DefaultPreemption
-from podling.scheduler.plugins.image_locality import ImageLocality
-from podling.scheduler.plugins.inter_pod_affinity import InterPodAffinity
-from podling.scheduler.plugins.node_affinity import NodeAffinity
-from podling.scheduler.plugins.node_name import NodeName
-from podling.scheduler.plugins.node_ports import NodePorts
-from podling.scheduler.plugins.node_resources_balanced import NodeResourcesBalancedAllocation
-from podling.scheduler.plugins.node_resources_fit import NodeResourcesFit
-from podling.scheduler.plugins.node_unschedulable import NodeUnschedulable
-from podling.scheduler.plugins.pod_topology_spread import PodTopologySpread
-from podling.scheduler.plugins.scheduling_gates import SchedulingGates
-from podling.scheduler.plugins.taint_toleration import TaintToleration
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-FIT, PORTS = NodeResourcesFit(), NodePorts()
+from podling.scheduler.events import EVERYTHING, ClusterEvent, EventWithHint
+from podling.scheduler.framework import EnqueueExtensions, NormalizeScore, Plugin, PreFilterExtensions
 
-DEFAULT = Profile(
-    "default-scheduler",
-    plugins=(
-        SchedulingGates(),
-        NodeUnschedulable(),
-        NodeName(),
-        TaintToleration(),
-        NodeAffinity(),
-        PORTS,
-        FIT,
-        PodTopologySpread(),
-        InterPodAffinity(),
-        DefaultPreemption(PORTS, FIT),
-        NodeResourcesBalancedAllocation(),
-        ImageLocality(),
-    ),
-    weights={
-        "TaintToleration": 3,
-        "NodeAffinity": 2,
-        "NodeResourcesFit": 1,
-        "PodTopologySpread": 2,
-        "InterPodAffinity": 2,
-        "NodeResourcesBalancedAllocation": 1,
-        "ImageLocality": 1,
-    },
-)
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """`points` has the plugins by extension point (`preFilter`, `filter` ...). `percentage` of nodes to score; 0 for all."""
+
+    name: str
+    points: Mapping[str, tuple[Any, ...]]
+    weights: Mapping[str, int]
+    percentage: int = 0
+
+    def at(self, point: str) -> tuple[Any, ...]:
+        return self.points.get(point, ())
+
+    @cached_property
+    def static_filters(self) -> tuple[Any, ...]:
+        return tuple(one for one in self.at("filter") if is_static(one))
+
+    @cached_property
+    def local_filters(self) -> tuple[Any, ...]:
+        return tuple(one for one in self.at("filter") if is_local(one))
+
+    @cached_property
+    def other_filters(self) -> tuple[Any, ...]:
+        return tuple(one for one in self.at("filter") if not is_static(one) and not is_local(one))
+
+    @cached_property
+    def static_scores(self) -> tuple[Any, ...]:
+        return tuple(one for one in self._scores if is_static(one))
+
+    @cached_property
+    def local_scores(self) -> tuple[Any, ...]:
+        return tuple(one for one in self._scores if is_local(one))
+
+    @cached_property
+    def other_scores(self) -> tuple[Any, ...]:
+        return tuple(one for one in self._scores if not is_static(one) and not is_local(one))
+
+    @cached_property
+    def _scores(self) -> tuple[Any, ...]:
+        return tuple(one for one in self.at("score") if self.weights.get(one.name))
+
+    @cached_property
+    def extensions(self) -> tuple[Any, ...]:
+        return tuple(one for one in self.at("preFilter") if isinstance(one, PreFilterExtensions))
+
+    @cached_property
+    def registered(self) -> Mapping[str, tuple[EventWithHint, ...]]:
+        """What each plugin wants to hear of, by its name."""
+        plugins = {one.name: one for place in self.points.values() for one in place}
+        return {name: _events(plugin) for name, plugin in plugins.items()}
+
+    def listening(self, event: ClusterEvent) -> Mapping[str, tuple[EventWithHint, ...]]:
+        """The plugins that `event` concerns, with their hints."""
+        found = {name: tuple(one for one in all_ if one.event.covers(event)) for name, all_ in self.registered.items()}
+        return {name: hints for name, hints in found.items() if hints}
+
+
+def _events(plugin: Plugin) -> tuple[EventWithHint, ...]:
+    return tuple(plugin.events_to_register()) if isinstance(plugin, EnqueueExtensions) else (EventWithHint(EVERYTHING),)
+
+
+def is_static(plugin: Any) -> bool:
+    return bool(getattr(plugin, "static", False))
+
+
+def is_local(plugin: Any) -> bool:
+    return bool(getattr(plugin, "local", False)) and not isinstance(plugin, NormalizeScore)

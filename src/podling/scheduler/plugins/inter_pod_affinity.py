@@ -7,104 +7,173 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from podling.scheduler.framework import MAX_SCORE, NODE_ADDED, NODE_CHANGED, POD_CAME, POD_LEFT, Rejection, State
+from podling.api.objects import Object
+from podling.api.selectors import Selector
+from podling.scheduler.events import Action, EventWithHint, on
+from podling.scheduler.framework import MAX_SCORE, Rejection, State
 from podling.scheduler.node_info import NodeInfo
 from podling.scheduler.pod_info import PodInfo, Term
-from podling.scheduler.snapshot import Snapshot
-
-Place = tuple[str, str]  # label, value
+from podling.scheduler.snapshot import Namespaces, Snapshot
+from podling.scheduler.table import Topology
 
 
 @dataclass(slots=True)
-class _Places:
-    """`wanted` has for each affinity term where its pods are; `kept_from` where anti-affinity forbids, by whose it is."""
+class Counted:
+    """Pods that a term is about, by the number of their node's topology value."""
 
-    wanted: list[tuple[str, set[str]]] = field(default_factory=list)
-    first: bool = False  # nobody anywhere is wanted by the terms but the pod itself
-    own: set[Place] = field(default_factory=set)
-    others: set[Place] = field(default_factory=set)
+    term: Term
+    topology: Topology
+    sums: Any
+
+    def on(self, node: NodeInfo) -> int:
+        """How many there are where `node` is; -1 where it has no such label."""
+        number = self.topology.number_of(node)
+        return -1 if number < 0 else int(self.sums[number])
+
+    def step(self, node: NodeInfo, step: int) -> None:
+        number = self.topology.number_of(node)
+        if number >= 0:
+            self.sums[number] += step
+
+    def clone(self) -> "Counted":
+        return Counted(self.term, self.topology, self.sums.copy())
+
+
+@dataclass(slots=True)
+class Places:
+    """`near` counts for each affinity term the pods that match all of them; the rest those that anti-affinity is about."""
+
+    near: list[Counted] = field(default_factory=list)
+    own: list[Counted] = field(default_factory=list)
+    others: list[Counted] = field(default_factory=list)
+
+    def first(self, pod: PodInfo) -> bool:
+        """Nobody anywhere is wanted by the terms but the pod itself."""
+        return all(term.matches(pod) for term in pod.affinity) and not any(sum(one.sums) for one in self.near)
+
+    def clone(self) -> "Places":
+        return Places(*([one.clone() for one in part] for part in (self.near, self.own, self.others)))
 
 
 class InterPodAffinity:
     name = "InterPodAffinity"
-    static = False
-    wakes = frozenset({NODE_ADDED, NODE_CHANGED, POD_LEFT, POD_CAME})
     AFFINITY = Rejection(name, ("node(s) didn't match pod affinity rules",), resolvable=False)
     ANTI = Rejection(name, ("node(s) didn't match pod anti-affinity rules",))
     EXISTING = Rejection(name, ("node(s) didn't satisfy existing pods anti-affinity rules",))
 
-    def pre_filter(self, state: State, pod: PodInfo, snapshot: Snapshot) -> bool:
-        places = _Places(
-            wanted=[(term.topology_key, _values(term, snapshot)) for term in pod.affinity],
-            own={(term.topology_key, value) for term in pod.anti_affinity for value in _values(term, snapshot)},
-            others=set(_kept_from(pod, snapshot)),
+    def __init__(self, args: Object | None = None) -> None:
+        given = args or {}
+        self._hard_weight = given.get("hardPodAffinityWeight", 1)
+        self._ignore_existing = bool(given.get("ignorePreferredTermsOfExistingPods"))
+
+    def events_to_register(self) -> Iterable[EventWithHint]:
+        return (
+            on("Pod", Action.ADD | Action.UPDATE_POD_LABEL, self._came),
+            on("Pod", Action.DELETE, self._left),
+            on("Node", Action.ADD | Action.UPDATE_NODE_LABEL, self._has_topology),
         )
-        nobody = not any(values for _, values in places.wanted)
-        places.first = bool(pod.affinity) and nobody and all(term.matches(pod) for term in pod.affinity)
+
+    def _came(self, pod: PodInfo, old: PodInfo | None, new: PodInfo) -> bool:
+        """Somebody to be near to; or somebody has changed its labels and is in the way no more."""
+        if pod.affinity and all(term.matches(new) for term in pod.affinity):
+            return True
+        return old is not None and self._left(pod, old, None)
+
+    def _left(self, pod: PodInfo, old: PodInfo, new: None) -> bool:
+        return any(term.matches(old) for term in pod.anti_affinity) or any(term.matches(pod) for term in old.anti_affinity)
+
+    def _has_topology(self, pod: PodInfo, old: NodeInfo | None, new: NodeInfo) -> bool:
+        terms = (*pod.affinity, *pod.anti_affinity)
+        return not terms or any(term.topology_key in new.labels for term in terms)
+
+    # --- what is needed
+
+    def pre_filter(self, state: State, pod: PodInfo, snapshot: Snapshot) -> bool:
+        places = Places(
+            near=_near(pod, snapshot),
+            own=[_counted(term, term.namespaces, term.selector, snapshot) for term in pod.anti_affinity],
+            others=[
+                Counted(term, topology, topology.sums(rows))
+                for term, rows in snapshot.terms("anti-affinity")
+                if term.matches(pod) and (topology := snapshot.topology(term.topology_key)) is not None
+            ],
+        )
         state.kept[self.name] = places
-        return bool(places.wanted or places.own or places.others)
+        return bool(places.near or places.own or places.others)
+
+    def add_pod(self, state: State, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None:
+        self._step(state, pod, other, node, 1)
+
+    def remove_pod(self, state: State, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None:
+        self._step(state, pod, other, node, -1)
+
+    def _step(self, state: State, pod: PodInfo, other: PodInfo, node: NodeInfo, step: int) -> None:
+        places: Places = state.kept[self.name]
+        if all(term.matches(other) for term in pod.affinity):
+            for one in places.near:
+                one.step(node, step)
+        for one in places.own:
+            if one.term.matches(other):
+                one.step(node, step)
+        for one in places.others:
+            if one.term in other.anti_affinity:
+                one.step(node, step)
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Rejection | None:
-        places: _Places = state.kept[self.name]
-        if not self._is_near(places, node):
+        places: Places = state.kept[self.name]
+        if places.near and not self._is_near(places, pod, node):
             return self.AFFINITY
-        if any(node.labels.get(key) == value for key, value in places.own):
+        if any(one.on(node) > 0 for one in places.own):
             return self.ANTI
-        if any(node.labels.get(key) == value for key, value in places.others):
+        if any(one.on(node) > 0 for one in places.others):
             return self.EXISTING
         return None
 
-    def _is_near(self, places: _Places, node: NodeInfo) -> bool:
-        for key, values in places.wanted:
-            value = node.labels.get(key)
-            if value is None or (value not in values and not places.first):
-                return False
-        return True
+    def _is_near(self, places: Places, pod: PodInfo, node: NodeInfo) -> bool:
+        counts = [one.on(node) for one in places.near]
+        return all(count > 0 for count in counts) or (min(counts) >= 0 and places.first(pod))
 
     def mask(self, state: State, pod: PodInfo, snapshot: Snapshot) -> Any:
-        places: _Places = state.kept[self.name]
+        places: Places = state.kept[self.name]
         passing = snapshot.numpy.ones(len(snapshot), dtype=bool)
-        for key, values in places.wanted:
-            topology = snapshot.topology(key)
-            good = [places.first or value in values for value in topology.numbers]
-            passing &= snapshot.numpy.array([*good, False])[topology.ids]
-        for key, values in _by_key(places.own | places.others).items():
-            topology = snapshot.topology(key)
-            good = [value not in values for value in topology.numbers]
-            passing &= snapshot.numpy.array([*good, True])[topology.ids]
+        first = bool(places.near) and places.first(pod)
+        for one in places.near:
+            passing &= one.topology.present if first else one.topology.spread(one.sums > 0, False)
+        for one in (*places.own, *places.others):
+            passing &= one.topology.spread(one.sums <= 0, True)
         return passing
 
     # --- preferences
 
     def pre_score(self, state: State, pod: PodInfo, snapshot: Snapshot, rows: Any) -> bool:
-        weights: dict[Place, int] = {}
+        weights: dict[str, Any] = {}
+
+        def weigh(key: str, counts: Any, weight: int) -> None:
+            sums = snapshot.topology(key).sums(counts)
+            parts = [count * weight for count in sums] if isinstance(sums, list) else sums * weight
+            weights[key] = _added(weights[key], parts) if key in weights else parts
+
         for term in pod.preferred:
-            tally = snapshot.tally(term.namespaces, term.selector)
-            for node in _rows_with(tally, snapshot):
-                _weigh(weights, term, node, int(tally[snapshot.rows[node.name]]))
-        for row in snapshot.with_affinity:
-            node = snapshot.nodes[row]
-            for other in node.pods.values():
-                for term in other.preferred:
-                    if term.matches(pod):
-                        _weigh(weights, term, node, 1)
-                for term in other.affinity:  # who needs to be near this one shall find it near: upstream's hard weight of 1
-                    if term.matches(pod):
-                        _weigh(weights, Term(term.selector, term.namespaces, term.topology_key, 1), node, 1)
-        state.kept[self.name + ".score"] = weights
-        return bool(weights)
+            weigh(term.topology_key, snapshot.tally(term.namespaces, term.selector), term.weight)
+        if pod.has_affinity or not self._ignore_existing:
+            for term, counts in snapshot.terms("preferred"):
+                if term.matches(pod):
+                    weigh(term.topology_key, counts, term.weight)
+            for term, counts in snapshot.terms("affinity") if self._hard_weight else ():
+                if term.matches(pod):  # who needs to be near this one shall find it near
+                    weigh(term.topology_key, counts, self._hard_weight)
+        found = [(snapshot.topology(key), sums) for key, sums in weights.items() if any(sums)]
+        state.kept[self.name + ".score"] = found
+        return bool(found)
 
     def score(self, state: State, pod: PodInfo, node: NodeInfo) -> float:
-        weights: dict[Place, int] = state.kept[self.name + ".score"]
-        return sum(weight for (key, value), weight in weights.items() if node.labels.get(key) == value)
+        numbers = [(topology.number_of(node), sums) for topology, sums in state.kept[self.name + ".score"]]
+        return sum(int(sums[number]) for number, sums in numbers if number >= 0)
 
     def scores(self, state: State, pod: PodInfo, snapshot: Snapshot, rows: Any) -> Any:
-        weights: dict[Place, int] = state.kept[self.name + ".score"]
         total = snapshot.numpy.zeros(len(rows), dtype="i8")
-        for key in {key for key, _ in weights}:
-            topology = snapshot.topology(key)
-            by_value = [weights.get((key, value), 0) for value in topology.numbers]
-            total += snapshot.numpy.array([*by_value, 0])[topology.ids[rows]]
+        for topology, sums in state.kept[self.name + ".score"]:
+            total += topology.spread(sums, 0)[rows].astype("i8")
         return total
 
     def normalize(self, scores: Any) -> Any:
@@ -115,35 +184,24 @@ class InterPodAffinity:
         return (scores - low) * MAX_SCORE // (high - low) if high > low else scores * 0
 
 
-def _values(term: Term, snapshot: Snapshot) -> set[str]:
-    """Where the pods of a term are."""
-    nodes = _rows_with(snapshot.tally(term.namespaces, term.selector), snapshot)
-    return {node.labels[term.topology_key] for node in nodes if term.topology_key in node.labels}
+def _near(pod: PodInfo, snapshot: Snapshot) -> list[Counted]:
+    """For each affinity term the pods that match all terms."""
+    if not pod.affinity:
+        return []
+    namespaces: Namespaces = None
+    requirements: list[Any] = []
+    for term in pod.affinity:
+        namespaces = term.namespaces if namespaces is None else namespaces & (term.namespaces or namespaces)
+        requirements += term.selector.requirements
+    nothing = any(term.selector.nothing for term in pod.affinity)
+    selector = Selector(tuple(dict.fromkeys(requirements)), nothing)
+    return [_counted(term, namespaces, selector, snapshot) for term in pod.affinity]
 
 
-def _rows_with(tally: Any, snapshot: Snapshot) -> list[NodeInfo]:
-    rows = [row for row, count in enumerate(tally) if count] if isinstance(tally, list) else tally.nonzero()[0].tolist()
-    return [snapshot.nodes[row] for row in rows]
+def _counted(term: Term, namespaces: Namespaces, selector: Selector, snapshot: Snapshot) -> Counted:
+    topology = snapshot.topology(term.topology_key)
+    return Counted(term, topology, topology.sums(snapshot.tally(namespaces, selector)))
 
 
-def _kept_from(pod: PodInfo, snapshot: Snapshot) -> Iterable[Place]:
-    """Where pods are that don't want this one near."""
-    for row in snapshot.with_affinity:
-        node = snapshot.nodes[row]
-        for other in node.pods.values():
-            for term in other.anti_affinity:
-                if term.topology_key in node.labels and term.matches(pod):
-                    yield term.topology_key, node.labels[term.topology_key]
-
-
-def _by_key(places: set[Place]) -> dict[str, set[str]]:
-    grouped: dict[str, set[str]] = {}
-    for key, value in places:
-        grouped.setdefault(key, set()).add(value)
-    return grouped
-
-
-def _weigh(weights: dict[Place, int], term: Term, node: NodeInfo, count: int) -> None:
-    value = node.labels.get(term.topology_key)
-    if value is not None:
-        weights[term.topology_key, value] = weights.get((term.topology_key, value), 0) + term.weight * count
+def _added(one: Any, other: Any) -> Any:
+    return [left + right for left, right in zip(one, other, strict=True)] if isinstance(one, list) else one + other

@@ -1,6 +1,9 @@
 """A pod that names its node goes there or nowhere."""
 
-from podling.scheduler.framework import NODE_ADDED, Rejection, State
+from collections.abc import Iterable
+
+from podling.scheduler.events import Action, EventWithHint, on
+from podling.scheduler.framework import Rejection, State
 from podling.scheduler.node_info import NodeInfo
 from podling.scheduler.pod_info import PodInfo
 
@@ -8,8 +11,13 @@ from podling.scheduler.pod_info import PodInfo
 class NodeName:
     name = "NodeName"
     static = True
-    wakes = frozenset({NODE_ADDED})
     REJECTION = Rejection(name, ("node(s) didn't match the requested node name",), resolvable=False)
+
+    def events_to_register(self) -> Iterable[EventWithHint]:
+        return (on("Node", Action.ADD, self._is_it),)
+
+    def _is_it(self, pod: PodInfo, old: NodeInfo | None, new: NodeInfo) -> bool:
+        return self.filter(State(), pod, new) is None
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Rejection | None:
         wanted = pod.pod["spec"].get("nodeName")

@@ -1,6 +1,9 @@
 """A host port serves one pod a node."""
 
-from podling.scheduler.framework import NODE_ADDED, POD_LEFT, Rejection, State
+from collections.abc import Iterable
+
+from podling.scheduler.events import Action, EventWithHint, on
+from podling.scheduler.framework import Rejection, State
 from podling.scheduler.node_info import NodeInfo
 from podling.scheduler.pod_info import PodInfo, Port
 from podling.scheduler.snapshot import Snapshot
@@ -8,9 +11,14 @@ from podling.scheduler.snapshot import Snapshot
 
 class NodePorts:
     name = "NodePorts"
-    static = False
-    wakes = frozenset({NODE_ADDED, POD_LEFT})
+    local = True
     REJECTION = Rejection(name, ("node(s) didn't have free ports for the requested pod ports",))
+
+    def events_to_register(self) -> Iterable[EventWithHint]:
+        return on("Pod", Action.DELETE, self._freed), on("Node", Action.ADD)
+
+    def _freed(self, pod: PodInfo, old: PodInfo, new: None) -> bool:
+        return any(conflict(one, other) for one in pod.ports for other in old.ports)
 
     def pre_filter(self, state: State, pod: PodInfo, snapshot: Snapshot) -> bool:
         return bool(pod.ports)

@@ -3,61 +3,118 @@
 Source: Kubernetes documentation "Pod Topology Spread Constraints".
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from math import inf, log
 from typing import Any
 
-from podling.scheduler.framework import MAX_SCORE, NODE_ADDED, NODE_CHANGED, POD_CAME, POD_LEFT, Rejection, State
+from podling.api.objects import Object, is_deleting
+from podling.api.selectors import NOTHING
+from podling.scheduler.events import Action, EventWithHint, on
+from podling.scheduler.framework import MAX_SCORE, Rejection, State
 from podling.scheduler.node_info import NodeInfo
 from podling.scheduler.pod_info import PodInfo, Spread
-from podling.scheduler.snapshot import Snapshot, Topology
+from podling.scheduler.snapshot import Snapshot
+from podling.scheduler.statics import Statics, statics_of
+from podling.scheduler.table import Topology
 
 WORDS = "node(s) didn't match pod topology spread constraints"
+HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+# Source: the same, "Internal default constraints".
+SYSTEM_DEFAULTS = (Spread(3, HOST, False, NOTHING, system=True), Spread(5, ZONE, False, NOTHING, system=True))
 
 
 @dataclass(slots=True)
-class _Counted:
+class Counted:
     """A constraint with its matching pods: `sums` by the number of the label's value. `weight` is for scoring."""
 
     spread: Spread
     topology: Topology
     sums: Any
-    least: float = 0.0
+    present: Any = None
     own: int = 0  # 1 where the pod itself counts
     weight: float = 0.0
 
+    @property
+    def least(self) -> float:
+        """The count of the emptiest domain; none are there, and there are 0, where there are fewer than there have to be."""
+        if isinstance(self.sums, list):
+            found = [count for count, there in zip(self.sums, self.present, strict=True) if there]
+        else:
+            found = self.sums[self.present > 0]
+        return 0.0 if len(found) < self.spread.min_domains else float(min(found)) if len(found) else inf
+
     def on(self, node: NodeInfo) -> float | None:
         """Matching pods where `node` is; None where it has no such label."""
-        number = self.topology.numbers.get(node.labels.get(self.spread.topology_key, ""))
-        return None if number is None else float(self.sums[number])
+        number = self.topology.number_of(node)
+        return None if number < 0 else float(self.sums[number])
+
+
+class Constraints(list[Counted]):
+    def clone(self) -> "Constraints":
+        return Constraints(replace(one, sums=one.sums.copy()) for one in self)
 
 
 class PodTopologySpread:
     name = "PodTopologySpread"
-    static = False
-    wakes = frozenset({NODE_ADDED, NODE_CHANGED, POD_LEFT, POD_CAME})
     MISSING = Rejection(name, (f"{WORDS} (missing required label)",), resolvable=False)
     SKEWED = Rejection(name, (WORDS,))
+
+    def __init__(self, args: Object | None = None) -> None:
+        given = args or {}
+        self._defaults: tuple[Spread, ...] = SYSTEM_DEFAULTS
+        if given.get("defaultingType") == "List":
+            self._defaults = tuple(
+                Spread(one["maxSkew"], one["topologyKey"], one["whenUnsatisfiable"] == "DoNotSchedule", NOTHING)
+                for one in given.get("defaultConstraints") or ()
+            )
+
+    def events_to_register(self) -> Iterable[EventWithHint]:
+        return (
+            on("Pod", Action.ADD | Action.DELETE | Action.UPDATE_POD_LABEL | Action.UPDATE_OTHER, self._counts_changed),
+            on("Node", Action.ADD | Action.DELETE | Action.UPDATE_NODE_LABEL | Action.UPDATE_NODE_TAINT, self._domains_changed),
+        )
+
+    def _counts_changed(self, pod: PodInfo, old: PodInfo | None, new: PodInfo | None) -> bool:
+        """A pod that is counted comes, goes, or counts no more."""
+        hard = [spread for spread in self._spreads(pod) if spread.hard]
+        return any(_counts(spread, pod, old) != _counts(spread, pod, new) for spread in hard)
+
+    def _domains_changed(self, pod: PodInfo, old: NodeInfo | None, new: NodeInfo | None) -> bool:
+        node = new or old
+        labels = node.labels if node else {}
+        return all(spread.topology_key in labels for spread in self._spreads(pod) if spread.hard)
+
+    def _spreads(self, pod: PodInfo) -> tuple[Spread, ...]:
+        """The pod's own, or those of the profile for the pods that belong together."""
+        if pod.spreads or pod.belongs_with is None or pod.belongs_with.everything:
+            return pod.spreads
+        return tuple(replace(one, selector=pod.belongs_with) for one in self._defaults)
 
     # --- hard constraints
 
     def pre_filter(self, state: State, pod: PodInfo, snapshot: Snapshot) -> bool:
-        hard = [spread for spread in pod.spreads if spread.hard]
+        hard = [spread for spread in self._spreads(pod) if spread.hard]
         if hard:
-            state.kept[self.name] = [self._hard(spread, hard, state, pod, snapshot) for spread in hard]
+            state.kept[self.name] = Constraints(self._hard(spread, hard, state, pod, snapshot) for spread in hard)
         return bool(hard)
 
-    def _hard(self, spread: Spread, hard: list[Spread], state: State, pod: PodInfo, snapshot: Snapshot) -> _Counted:
-        topology = snapshot.topology(spread.topology_key)
+    def _hard(self, spread: Spread, hard: list[Spread], state: State, pod: PodInfo, snapshot: Snapshot) -> Counted:
         sums, present = counts(spread, hard, state, pod, snapshot)
-        if snapshot.numpy is None:
-            found = [count for count, there in zip(sums, present, strict=True) if there]
-        else:
-            found = sums[present > 0]
-        least = float(min(found)) if len(found) else inf
-        if len(found) < spread.min_domains:
-            least = 0.0
-        return _Counted(spread, topology, sums, least, int(spread.selector.matches(pod.labels)))
+        own = int(spread.selector.matches(pod.labels))
+        return Counted(spread, snapshot.topology(spread.topology_key), sums, present, own)
+
+    def add_pod(self, state: State, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None:
+        self._step(state, pod, other, node, 1)
+
+    def remove_pod(self, state: State, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None:
+        self._step(state, pod, other, node, -1)
+
+    def _step(self, state: State, pod: PodInfo, other: PodInfo, node: NodeInfo, step: int) -> None:
+        for one in state.kept[self.name]:
+            number = one.topology.number_of(node)
+            if number >= 0 and _counts(one.spread, pod, other):
+                one.sums[number] += step
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Rejection | None:
         for one in state.kept[self.name]:
@@ -69,26 +126,25 @@ class PodTopologySpread:
         return None
 
     def mask(self, state: State, pod: PodInfo, snapshot: Snapshot) -> Any:
-        numpy = snapshot.numpy
-        passing = numpy.ones(len(snapshot), dtype=bool)
+        passing = None
         for one in state.kept[self.name]:
-            good = one.sums + one.own - one.least <= one.spread.max_skew
-            passing &= numpy.append(good, False)[one.topology.ids]  # -1, no label, takes the last
+            good = one.topology.spread(one.sums + one.own - one.least <= one.spread.max_skew, False)
+            passing = good if passing is None else passing & good
         return passing
 
     # --- soft constraints
 
     def pre_score(self, state: State, pod: PodInfo, snapshot: Snapshot, rows: Any) -> bool:
-        soft = [spread for spread in pod.spreads if not spread.hard]
+        soft = [spread for spread in self._spreads(pod) if not spread.hard]
         if soft:
             state.kept[self.name + ".score"] = [self._soft(spread, soft, state, pod, snapshot, rows) for spread in soft]
         return bool(soft)
 
-    def _soft(self, spread: Spread, soft: list[Spread], state: State, pod: PodInfo, snapshot: Snapshot, rows: Any) -> _Counted:
+    def _soft(self, spread: Spread, soft: list[Spread], state: State, pod: PodInfo, snapshot: Snapshot, rows: Any) -> Counted:
         topology = snapshot.topology(spread.topology_key)
-        size = len(rows) if spread.topology_key == "kubernetes.io/hostname" else len(topology)
+        size = len(rows) if spread.topology_key == HOST else len(topology)
         sums, _ = counts(spread, soft, state, pod, snapshot)
-        return _Counted(spread, topology, sums, weight=log(size + 2))
+        return Counted(spread, topology, sums, weight=log(size + 2))
 
     def score(self, state: State, pod: PodInfo, node: NodeInfo) -> float:
         total = 0.0
@@ -124,31 +180,36 @@ class PodTopologySpread:
         return better
 
 
+def _counts(spread: Spread, pod: PodInfo, other: PodInfo | None) -> bool:
+    """Whether `other` is one of those that are spread; a pod on its way out isn't."""
+    return (
+        other is not None
+        and other.namespace == pod.namespace
+        and not is_deleting(other.pod)
+        and spread.selector.matches(other.labels)
+    )
+
+
 def counts(spread: Spread, together: list[Spread], state: State, pod: PodInfo, snapshot: Snapshot) -> tuple[Any, Any]:
     """Matching pods, and eligible nodes, by the number of the label's value. Eligible: it has all keys, the pod wants it."""
-    tally = snapshot.tally(frozenset((pod.namespace,)), spread.selector)
-    topology = snapshot.topology(spread.topology_key)
-    eligible = _eligible(spread, together, state, snapshot)
-    numpy = snapshot.numpy
-    if numpy is not None:
-        ids = numpy.where(eligible, topology.ids, -1) + 1  # 0 takes those that don't count
-        size = len(topology) + 1
-        return numpy.bincount(ids, weights=tally, minlength=size)[1:], numpy.bincount(ids, minlength=size)[1:]
-    sums, present = [0] * len(topology), [0] * len(topology)
-    for number, good, count in zip(topology.ids, eligible, tally, strict=True):
-        if good and number >= 0:
-            sums[number] += count
-            present[number] += 1
-    return sums, present
+    statics = statics_of(state.kept["profile"], pod, snapshot)
+    tally = snapshot.tally(frozenset((pod.namespace,)), spread.selector, leaving=False)
+    keys = tuple(other.topology_key for other in together if not other.system)
+    eligible, present = statics.derived(
+        ("spread", spread.topology_key, spread.honor_affinity, spread.honor_taints, keys),
+        lambda: _eligible(spread, keys, statics, snapshot),
+    )
+    return snapshot.topology(spread.topology_key).sums(tally, eligible), present
 
 
-def _eligible(spread: Spread, together: list[Spread], state: State, snapshot: Snapshot) -> Any:
-    """By row. `state` has the static verdicts of this cycle."""
-    verdicts = state.kept["static"]
-    conditions = [verdicts.passing("NodeAffinity")] if spread.honor_affinity else [verdicts.all()]
+def _eligible(spread: Spread, keys: tuple[str, ...], statics: Statics, snapshot: Snapshot) -> tuple[Any, Any]:
+    """By row, and how many by the number of the label's value."""
+    conditions = [statics.passing("NodeAffinity")] if spread.honor_affinity else [statics.all()]
     if spread.honor_taints:
-        conditions.append(verdicts.passing("TaintToleration"))
-    conditions += [snapshot.topology(other.topology_key).present for other in together if not other.system]
+        conditions.append(statics.passing("TaintToleration"))
+    conditions += [snapshot.topology(key).present for key in keys]
     if snapshot.numpy is not None:
-        return snapshot.numpy.logical_and.reduce(conditions)
-    return conditions[0] if len(conditions) == 1 else [all(row) for row in zip(*conditions, strict=True)]
+        eligible = snapshot.numpy.logical_and.reduce(conditions)
+    else:
+        eligible = [all(row) for row in zip(*conditions, strict=True)]
+    return eligible, snapshot.topology(spread.topology_key).sums([1] * len(snapshot), eligible)

@@ -1,12 +1,17 @@
 """A pod with gates waits until they are taken away. Source: Kubernetes documentation "Pod Scheduling Readiness"."""
 
-from podling.scheduler.framework import POD_CHANGED, Rejection
+from collections.abc import Iterable
+
+from podling.scheduler.events import Action, EventWithHint, on
+from podling.scheduler.framework import Rejection
 from podling.scheduler.pod_info import PodInfo
 
 
 class SchedulingGates:
     name = "SchedulingGates"
-    wakes = frozenset({POD_CHANGED})
+
+    def events_to_register(self) -> Iterable[EventWithHint]:
+        return (on("Pod", Action.UPDATE_POD_SCHEDULING_GATES_ELIMINATED),)
 
     def pre_enqueue(self, pod: PodInfo) -> Rejection | None:
         gates = [gate["name"] for gate in pod.pod["spec"].get("schedulingGates") or ()]

@@ -1,0 +1,1 @@
+"""KubeSchedulerConfiguration: which plugins a scheduler runs, with which arguments. The words of errors are upstream's."""
