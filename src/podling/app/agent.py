@@ -23,6 +23,7 @@ from podling.docker.runner import EngineRunner
 from podling.docker.server import DockerApi
 from podling.engine.engine import Engine
 from podling.images.model import RegistrySettings
+from podling.node import settings
 from podling.node.agent import NodeAgent
 from podling.node.names import parse_resolver
 from podling.node.place import NodeConfig
@@ -112,6 +113,7 @@ def node_config(config: Config) -> NodeConfig:
         certificate=pki / "kubelet.crt",
         key=pki / "kubelet.key",
         client_ca=pki / "ca.crt",
+        settings=settings.load(Path(config.kubelet_config) if config.kubelet_config else None),
     )
 
 

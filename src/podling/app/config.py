@@ -66,6 +66,7 @@ class Config:
     kubeconfig: Path = Path()
     docker_config: Path = Path()
     runtime: str = ""
+    kubelet_config: str = ""  # a file with a KubeletConfiguration
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
     max_layer_bytes: int = 256 << 30  # unpacked; 0 for no limit
@@ -74,6 +75,7 @@ class Config:
     log_format: str = "text"  # or json: one object a line
     audit_policy: str = ""  # a file; without one there is no audit log
     audit_log: str = ""  # a file; below the root where it isn't named
+    scheduler_config: str = ""  # a KubeSchedulerConfiguration; without one the defaults
 
     @property
     def instance(self) -> str:
@@ -203,7 +205,7 @@ def _typed(name: str, value: Any) -> Any:
         match name:
             case "root" | "run" | "kubeconfig" | "docker_config":
                 return Path(os.path.abspath(value))
-            case "audit_policy" | "audit_log":
+            case "audit_policy" | "audit_log" | "kubelet_config" | "scheduler_config":
                 return os.path.abspath(value) if value else ""
             case _ if name in NUMBERS:
                 return int(value)

@@ -140,7 +140,7 @@ class NodeAgent:
             grant=lambda pod: pods.grant(pod),
             left=lambda: pods.left(),
         )
-        pods = Pods(crew, self._own_pods, self._registration.room, self._registration.look)
+        pods = Pods(crew, self._own_pods, self._registration.room, self._registration.look, lambda: self._registration.node)
         access = Access(self._client, clock, config.name, (API_SERVER,))
         server = KubeletServer(pods, self._runtime, clock, access, self._stats(pods))
         self._tls = _server_context(config)

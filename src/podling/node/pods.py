@@ -14,10 +14,12 @@ from podling.node.admission import Claim, Room, admit, grant
 from podling.node.crew import Crew
 from podling.node.ending import read_message
 from podling.node.launch import termination_file
+from podling.node.manifests import is_static, mirrored
 from podling.node.pod.lifecycle import begin, restore
 from podling.node.pod.spec import DEFAULT_GRACE, Object, key_of, uid_of
 from podling.node.pod.state import Doomed, Exit, Found, Granted, NotGranted, RoomMade, Seen, Vanished
 from podling.node.runtime import Held
+from podling.node.static_pods import StaticPods
 from podling.node.worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -25,19 +27,26 @@ log = logging.getLogger(__name__)
 
 class Pods:
     """One worker a pod. `informer` holds the pods that are bound to this node; `room` is what the node has to give, as far as is
-    known, and `refresh_room` asks the API server.
+    known, and `refresh_room` asks the API server; `node` is its object.
     """
 
     def __init__(
-        self, crew: Crew, informer: Informer, room: Callable[[], Room], refresh_room: Callable[[], Awaitable[object]]
+        self,
+        crew: Crew,
+        informer: Informer,
+        room: Callable[[], Room],
+        refresh_room: Callable[[], Awaitable[object]],
+        node: Callable[[], Object],
     ) -> None:
         self._crew = crew
         self._informer = informer
         self._workers: dict[str, PodWorker] = {}
         self._held: dict[str, list[Held]] = {}
         self._sandboxes: dict[str, tuple[str, ...]] = {}
+        self._static: StaticPods | None = None
         self._doubted: dict[str, Object] = {}
         self._room = room
+        self._node = node
         self._refresh_room = refresh_room
         self._tasks = Tasks("pods")
 
@@ -47,11 +56,17 @@ class Pods:
         self._held = by_pod(await self._crew.runtime.containers())
         self._informer.add_handler(self._on_pod)
         await self._informer.synced.wait()
+        if manifests := self._crew.config.settings.manifests:
+            find = self._informer.cache.get
+            self._static = StaticPods(self._crew, manifests, self._take_in, self.worker, find, self._node)
+            await self._static.start()
         self._tasks.start(self._clear_orphans(), "orphans")
 
     async def close(self) -> None:
         """Stop working; containers go on running."""
         self._informer.remove_handler(self._on_pod)
+        if self._static is not None:
+            await self._static.close()
         await self._tasks.cancel()
         await asyncio.gather(*(worker.close() for worker in self._workers.values()))
 
@@ -61,7 +76,7 @@ class Pods:
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of the pod of this name."""
         pod = self._informer.cache.get(f"{namespace}/{name}")
-        return self._workers.get(uid_of(pod)) if pod else None
+        return self._workers.get(mirrored(pod) or uid_of(pod)) if pod else None
 
     def refresh(self, uid: str) -> None:
         """Something that the pod's volumes are made of has changed."""
@@ -74,6 +89,10 @@ class Pods:
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
         pod = new or old
         assert pod is not None
+        if mirrored(pod):
+            if self._static is not None:
+                self._static.reflect(key_of(pod))
+            return
         worker = self._workers.get(uid_of(pod))
         if new is None:
             if worker is not None and worker.state.over:
@@ -143,6 +162,11 @@ class Pods:
 
     def _finished(self, worker: PodWorker) -> None:
         """Nothing is left of it; it goes once the informer knows that too, lest a late event of the pod begins it again."""
+        if is_static(worker.state.pod):
+            self._dismiss(worker)
+            if self._static is not None:
+                self._static.finished(worker.state.pod)
+            return
         known = self._informer.cache.get(key_of(worker.state.pod))
         if known is None or uid_of(known) != worker.uid:
             self._dismiss(worker)

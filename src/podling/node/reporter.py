@@ -8,18 +8,20 @@ from podling.client.backoff import Backoff
 from podling.client.client import Client
 from podling.client.errors import FAILURES, Conflict, NotFound
 from podling.client.resource import PODS
+from podling.node.manifests import is_static
 from podling.node.pod.spec import Object, key_of, uid_of
 
 log = logging.getLogger(__name__)
 
 
 class StatusReporter:
-    """The reporter of one pod; `run` as long as the pod is here."""
+    """The reporter of one pod; `run` as long as the pod is here. Of a static pod it tells at its mirror, once that is there."""
 
     def __init__(self, client: Client, clock: Clock, pod: Object) -> None:
         self._client = client
         self._clock = clock
-        self._pod = pod
+        self._static = is_static(pod)
+        self._pod: Object | None = None if self._static else pod
         self._wanted: Object | None = None
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
@@ -39,6 +41,14 @@ class StatusReporter:
             self._settled.clear()
             self._changed.set()
 
+    def aim(self, mirror: Object) -> None:
+        """Write to this object from here on."""
+        if self._pod is not None and uid_of(self._pod) == uid_of(mirror):
+            return
+        self._wanted = self.latest
+        self._pod, self.written = mirror, mirror.get("status") or {}
+        self._changed.set()
+
     async def settled(self) -> None:
         """Return when the latest status is written, or there is nothing to write it to."""
         await self._settled.wait()
@@ -48,14 +58,16 @@ class StatusReporter:
         while not self.gone:
             await self._changed.wait()
             self._changed.clear()
-            if (status := self._wanted) is None:
+            status, pod = self._wanted, self._pod
+            if status is None or pod is None:
                 continue
             try:
-                await self._write(status)
+                await self._write(status, pod)
             except FAILURES as error:
-                self.gone = await is_gone(self._client, self._pod, error)
-                if not self.gone:
-                    log.warning("status of pod %s not written, again soon: %s", key_of(self._pod), error)
+                if await is_gone(self._client, pod, error):
+                    self._lose(pod)
+                else:
+                    log.warning("status of pod %s not written, again soon: %s", key_of(pod), error)
                     self._changed.set()
                     await self._clock.sleep(backoff.next())
                 continue
@@ -63,14 +75,20 @@ class StatusReporter:
             self._note(status)
         self._settled.set()
 
+    def _lose(self, pod: Object) -> None:
+        if not self._static:
+            self.gone = True
+        elif self._pod is pod:
+            self._pod = None
+
     def _note(self, status: Object) -> None:
         self.written = status
         if self._wanted is status:
             self._wanted = None
             self._settled.set()
 
-    async def _write(self, status: Object) -> None:
-        metadata = self._pod["metadata"]
+    async def _write(self, status: Object, pod: Object) -> None:
+        metadata = pod["metadata"]
         patch = {"metadata": {"uid": metadata["uid"]}, "status": _replacing(status, self.written)}
         await self._client.patch(PODS, metadata["name"], patch, metadata["namespace"], type="strategic", subresource="status")
 

@@ -41,7 +41,6 @@ class Settings:
     """Times in seconds, sizes in bytes, thresholds of images in percent of the disk (100: never)."""
 
     manifests: Path | None = None
-    manifests_every: float = 20.0
     thresholds: tuple[Threshold, ...] = field(default_factory=lambda: parse(_HARD))
     soft_grace_most: float = 0.0
     pressure_lasts: float = 300.0
@@ -84,7 +83,6 @@ def read(document: Mapping[str, Any], base: Path = Path("/")) -> Settings:
     hard = document.get("evictionHard")
     return Settings(
         manifests=base / manifests if manifests else None,
-        manifests_every=after("fileCheckFrequency", default.manifests_every),
         thresholds=parse(_HARD if hard is None else hard) + parse(document.get("evictionSoft") or {}, graces),
         soft_grace_most=float(document.get("evictionMaxPodGracePeriod") or 0),
         pressure_lasts=after("evictionPressureTransitionPeriod", default.pressure_lasts),

@@ -15,6 +15,7 @@ from podling.client.resource import PODS
 from podling.node import ending, environment, launch
 from podling.node.admission import Claim, claim_of
 from podling.node.crew import Crew
+from podling.node.manifests import is_static
 from podling.node.place import node_values
 from podling.node.pod.lifecycle import next_wake, probes_wanted, step
 from podling.node.pod.plan import is_finished
@@ -132,6 +133,10 @@ class PodWorker:
         for container in self.state.containers:
             if container.alive:
                 self._watch(container.name, container.id, container.restarts)
+
+    def aim(self, mirror: Object) -> None:
+        """Tell of this static pod at `mirror`."""
+        self._reporter.aim(mirror)
 
     def post(self, event: Event) -> None:
         """Tell the machine what happened."""
@@ -361,6 +366,9 @@ class PodWorker:
         self._tasks.start(self._delete_object(), "object")
 
     async def _delete_object(self) -> None:
+        if is_static(self.state.pod):
+            self._finished(self)
+            return
         with suppress(TimeoutError):  # a status that is refused again and again must not keep the object
             async with asyncio.timeout(_LAST_STATUS):
                 await self._reporter.settled()

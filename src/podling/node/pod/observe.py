@@ -69,7 +69,8 @@ def join(state: State) -> State:
 
 def _vanished(state: State, event: Vanished, now: float, out: Outbox) -> State:
     metadata = state.pod["metadata"]
-    grace = min(grace_of(state.pod), _GRACE_OF_THE_FORGOTTEN)
+    static = "kubernetes.io/config.source" in (metadata.get("annotations") or {})  # its file is gone: nobody is in a hurry
+    grace = grace_of(state.pod) if static else min(grace_of(state.pod), _GRACE_OF_THE_FORGOTTEN)
     pod = {**state.pod, "metadata": {**metadata, "deletionGracePeriodSeconds": grace}}
     return replace(state, pod=pod, deleting=True)
 
