@@ -157,6 +157,8 @@ class PodNetwork:
         directory.mkdir(mode=0o711, exist_ok=True)
         self.path(spec.uid, "net").touch(0o444)
         bind(netns, self.path(spec.uid, "net"))
+        with Netlink(netns) as net:
+            link.change(net, "lo", up=True)
         self._connect(spec, self._addresses[spec.uid])
         write_atomic(directory / "addresses", json.dumps([self._addresses[spec.uid]]).encode())
 
