@@ -178,6 +178,8 @@ CLUSTER_ROLES: tuple[tuple[str, list[Object]], ...] = (
       for name in ("nodeclient", "selfnodeclient")),
     *((f"system:certificates.k8s.io:{name}-approver", [signer_rule(f"kubernetes.io/{name}", "approve")]) for name in SIGNERS),
     ("system:kube-scheduler", scheduler_rules()),
+    ("system:volume-scheduler", [rule("", ("persistentvolumes", "persistentvolumeclaims"), (*READ, "patch", "update")),
+                                 rule("storage.k8s.io", "storageclasses", READ)]),
     ("system:kube-controller-manager", [rule("*", "*", ALL), paths(("*",), ("get",))]),
 )  # fmt: skip
 
@@ -195,6 +197,7 @@ CLUSTER_ROLE_BINDINGS: tuple[tuple[str, str, str], ...] = (
     ("system:certificates.k8s.io:certificatesigningrequests:nodeclient", "Group", "system:bootstrappers"),
     ("system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", "Group", "system:nodes"),
     ("system:kube-scheduler", "User", "system:kube-scheduler"),
+    ("system:volume-scheduler", "User", "system:kube-scheduler"),
     ("system:kube-controller-manager", "User", "system:kube-controller-manager"),
 )
 
