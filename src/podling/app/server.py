@@ -1,7 +1,7 @@
 """The server: store, Kubernetes API, controllers, scheduler. Wiring and nothing else."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from podling.client.transport import DirectTransport
 from podling.controllers.certificates import certificates
 from podling.controllers.nodes.ipam import node_ipam
 from podling.controllers.runner import run_controllers
+from podling.scheduler.configuration import file as scheduler_configuration
 from podling.scheduler.loop import run_scheduler
 from podling.store.sqlite import SqliteStore
 
@@ -99,10 +100,10 @@ async def serve(config: Config, step: Callable[[str], None]) -> AsyncIterator[No
             identity=config.node_name,
             more=(certificates(ClusterSigner(authority, clock), subject_of), node_ipam(config.cluster_cidr)),
             node_grace=config.node_monitor_grace_period,
+            autoscaling_period=config.horizontal_pod_autoscaler_sync_period,
         )
         tasks.start(controllers, "controllers")
-        scheduler = run_scheduler(_client(api, SCHEDULER), informers, clock, jitter=jitter, identity=config.node_name)
-        tasks.start(scheduler, "scheduler")
+        tasks.start(_scheduler(config, _client(api, SCHEDULER), informers, clock), "scheduler")
         tasks.start(renew_regularly(config, clock, lambda: load_certificates(config, tls_of)), "certificates")
         yield
 
@@ -138,6 +139,13 @@ def _api(config: Config, store: SqliteStore, clock: SystemClock, stack: AsyncExi
         addresses=ServiceAddresses(config.service_cidr),
         cluster=ClusterInfo(config.node_address, config.api_port, (*rbac_bootstrap.objects(), usage.API_SERVICE)),
     )
+
+
+def _scheduler(config: Config, client: Client, informers: Informers, clock: SystemClock) -> Coroutine[Any, Any, None]:
+    """The scheduler as its file configures it. Raises InvalidInput for a bad file, OSError where there is none."""
+    path = config.scheduler_config
+    configuration = scheduler_configuration.read(Path(path).read_bytes(), path) if path else None
+    return run_scheduler(client, informers, clock, jitter=jitter, identity=config.node_name, configuration=configuration)
 
 
 def _auditor(config: Config, clock: SystemClock) -> Auditor | None:
