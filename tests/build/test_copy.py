@@ -8,6 +8,7 @@ import pytest
 from podling.base.errors import InvalidInput
 from podling.build import sources
 from podling.build.copy import Copier
+from podling.build.look import OnDisk
 
 pytestmark = pytest.mark.root
 
@@ -97,26 +98,26 @@ def test_directories_and_files_don_t_replace_each_other(source, target):
 
 
 def test_patterns(source):
-    assert sources.find(source, ["dir/*e*"]) == ["dir/deep", "dir/file"]
-    assert sources.find(source, ["d?r/[fh]*", "/dir"]) == ["dir/file", "dir/hard", "dir"]
+    assert sources.find(OnDisk(source), ["dir/*e*"]) == ["dir/deep", "dir/file"]
+    assert sources.find(OnDisk(source), ["d?r/[fh]*", "/dir"]) == ["dir/file", "dir/hard", "dir"]
     with pytest.raises(sources.NoSource, match="stat nosuch: file does not exist"):
-        sources.find(source, ["nosuch"])
+        sources.find(OnDisk(source), ["nosuch"])
     with pytest.raises(InvalidInput, match="no source files were specified"):
-        sources.find(source, ["no*such"])
+        sources.find(OnDisk(source), ["no*such"])
     with pytest.raises(InvalidInput, match="forbidden path outside the build context"):
-        sources.find(source, ["../x"])
+        sources.find(OnDisk(source), ["../x"])
 
 
 def test_links_of_the_context_show_nothing_of_the_host(source):
     with pytest.raises(sources.NoSource):
-        sources.find(source, ["outside"])
+        sources.find(OnDisk(source), ["outside"])
     with pytest.raises(sources.NoSource):
-        sources.find(source, ["up/passwd"])
+        sources.find(OnDisk(source), ["up/passwd"])
 
 
 def test_the_digest_sees_what_matters(source):
     def digest(owners=False):
-        return sources.digest(source, ["dir"], owners=owners)
+        return sources.digest(OnDisk(source), ["dir"], owners=owners)
 
     first, owned = digest(), digest(owners=True)
     assert first.startswith("dir:")
@@ -130,5 +131,5 @@ def test_the_digest_sees_what_matters(source):
     assert changed != first
     os.chmod(source / "dir/deep/other", 0o600)
     assert digest() != changed
-    assert sources.digest(source, ["dir/file"], owners=False).startswith("file:")
-    assert sources.digest(source, ["dir/file", "dir"], owners=False).startswith("multi:")
+    assert sources.digest(OnDisk(source), ["dir/file"], owners=False).startswith("file:")
+    assert sources.digest(OnDisk(source), ["dir/file", "dir"], owners=False).startswith("multi:")

@@ -5,14 +5,12 @@ import shutil
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from podling.aio.clock import Clock
 from podling.base import ids
 from podling.build.base import Listener, Message, Options, Runner
-from podling.build.context import receive
-from podling.build.dockerfile import Dockerfile
+from podling.build.context import Context, receive
 from podling.build.execute import Build, Means
 from podling.build.remote import context as fetched
 from podling.build.tree import PREFIX, Trees
@@ -22,18 +20,6 @@ from podling.linux.mount import unmount_if_mounted
 from podling.oci import reference
 
 _LAST = 256  # messages
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a client sent: its files, and the Dockerfile."""
-
-    place: Path
-    file: Dockerfile
-
-    @property
-    def files(self) -> Path:
-        return self.place / "context"
 
 
 class Builder:
@@ -70,7 +56,7 @@ class Builder:
         try:
             if remote:
                 source = await fetched(remote, place, dockerfile)
-            yield Context(place, await receive(source, place / "context", dockerfile, self._images.limits))
+            yield await receive(source, place, dockerfile, self._images.limits)
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, True))
 
@@ -80,7 +66,7 @@ class Builder:
         async with self._images.holding() as owner:
             trees = Trees(self._images, context.place, owner)
             quiet = _Quiet() if options.quiet else None
-            means = Means(self._images, self._runner, trees, self._clock, context.files, quiet or tell)
+            means = Means(self._images, self._runner, trees, self._clock, context, quiet or tell)
             try:
                 image = await Build(context.file, options, means).run()
             except BaseException:

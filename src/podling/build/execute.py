@@ -15,8 +15,10 @@ from podling.base import ids
 from podling.base.errors import InvalidInput, NotFound, PodlingError, Unsupported
 from podling.build import archives, cache, plan, sources
 from podling.build.base import BuildFailed, Listener, Options, Run, Runner
+from podling.build.context import Context
 from podling.build.copy import Copier, Owner
 from podling.build.dockerfile import Dockerfile, Instruction
+from podling.build.look import OnDisk, Tree
 from podling.build.plan import Command, Copy, Directory, Scope, Stage, Step
 from podling.build.remote import fetch, file_name, is_remote
 from podling.build.tree import Trees
@@ -33,13 +35,13 @@ from podling.snapshots.trees import extract
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a build works with. `context` is the tree of the client's files."""
+    """What a build works with. `context` are the client's files."""
 
     images: Images
     runner: Runner
     trees: Trees
     clock: Clock
-    context: Path
+    context: Context
     tell: Listener
 
 
@@ -160,7 +162,8 @@ class Build:
 
     async def _known(self, image: Image | None, step: Step, history: str) -> Image | None:
         platform = (self._platform.os, self._platform.architecture)
-        return cache.find(await asyncio.to_thread(self._images.all), image, history, step.config, platform)
+        made = await asyncio.to_thread(self._images.made_from, image.id if image else "")
+        return cache.find(made, image, history, step.config, platform)
 
     async def _commit(self, image: Image | None, step: Step, history: str, layer: Descriptor | None) -> Image:
         now = timestamp(self._means.clock.now())
@@ -240,20 +243,26 @@ class Build:
         remote = [source for source in copy.sources if is_remote(source)] if copy.extract else []
         _check_remote(copy, remote)
         foreign = copy.stage is not None or bool(copy.image)
-        root = await self._source(copy, stack) if foreign else self._means.context
+        patterns = [each for each in copy.sources if each not in remote]
+        root = await self._source(copy, stack) if foreign else None
+
+        def find(tree: Tree) -> tuple[list[str], str]:
+            found = sources.find(tree, patterns)
+            return found, sources.digest(tree, found, owners=foreign) if found else ""
+
         try:
-            paths = await asyncio.to_thread(sources.find, root, [each for each in copy.sources if each not in remote])
-            digest = await asyncio.to_thread(sources.digest, root, paths, owners=foreign) if paths else ""
+            look = asyncio.to_thread(find, OnDisk(root)) if root else self._means.context.look(find)
+            paths, digest = await look
         except sources.NoSource as error:
             where = "" if foreign else "file not found in build context or excluded by .dockerignore: "
             raise BuildFailed(f"{name} failed: {where}{error.message}") from None
         except InvalidInput as error:
             raise BuildFailed(f"{name} failed: {error.message}") from None
         fetched = [await self._fetch(url, copy) for url in remote]
-        parts = [digest, *[await asyncio.to_thread(sources.digest, *each, owners=False) for each in fetched]]
+        digests = [await asyncio.to_thread(sources.digest, OnDisk(folder), names, owners=False) for folder, names in fetched]
         options = [copy.owner, "" if copy.mode is None else f"{copy.mode:o}", *(each.name + each.content for each in copy.files)]
         key = sources.text_digest(options) if any(options) else ""
-        return _Copying(root, paths, ":".join(filter(None, [*parts, key])), fetched)
+        return _Copying(root, paths, ":".join(filter(None, [digest, *digests, key])), fetched)
 
     async def _fetch(self, url: str, copy: Copy) -> tuple[Path, list[str]]:
         """The file at an address: a tree of its own, and its path there."""
@@ -273,18 +282,19 @@ class Build:
     async def _copy(self, copy: Copy, copying: "_Copying", root: Path) -> None:
         owner = await asyncio.to_thread(_owner, copy.owner, root) if copy.owner else None
         try:
-            rest = await self._extract(copy, copying, root) if copy.extract else copying.paths
-            await asyncio.to_thread(_copy_all, copy, copying, rest, root, owner)
+            source = copying.root or await self._means.context.files()
+            rest = await self._extract(copy, source, copying.paths, root) if copy.extract else copying.paths
+            await asyncio.to_thread(_copy_all, copy, [(source, rest), *copying.fetched], root, owner, several=copying.several)
         except OSError as error:
             raise BuildFailed(f"{'ADD' if copy.extract else 'COPY'} failed: {copy.destination}: {error.strerror}") from error
 
-    async def _extract(self, copy: Copy, copying: "_Copying", root: Path) -> list[str]:
+    async def _extract(self, copy: Copy, source: Path, paths: list[str], root: Path) -> list[str]:
         """Unpack the archives among the sources; gives the others."""
         rest = []
-        for path in copying.paths:
-            if await asyncio.to_thread(archives.is_archive, copying.root, path):
+        for path in paths:
+            if await asyncio.to_thread(archives.is_archive, source, path):
                 await asyncio.to_thread(_make_directory, root, copy.destination)
-                await extract(archives.pieces(copying.root, path), root, copy.destination, limits=self._images.limits)
+                await extract(archives.pieces(source, path), root, copy.destination, limits=self._images.limits)
             else:
                 rest.append(path)
         return rest
@@ -292,12 +302,16 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class _Copying:
-    """What is to be copied: paths of the tree `root`; the digest of all; trees and paths of what was fetched."""
+    """What is to be copied: paths of the tree `root` (None: the context), trees and paths of what was fetched; their digest."""
 
-    root: Path
+    root: Path | None
     paths: list[str]
     digest: str
     fetched: list[tuple[Path, list[str]]]
+
+    @property
+    def several(self) -> bool:
+        return len(self.paths) + len(self.fetched) > 1
 
 
 def _check_remote(copy: Copy, remote: list[str]) -> None:
@@ -314,12 +328,12 @@ def _check_remote(copy: Copy, remote: list[str]) -> None:
             raise Unsupported(f"ADD failed: {error.message}") from None
 
 
-def _copy_all(copy: Copy, copying: _Copying, paths: list[str], target: Path, owner: Owner | None) -> None:
+def _copy_all(copy: Copy, found: list[tuple[Path, list[str]]], target: Path, owner: Owner | None, *, several: bool) -> None:
+    """Copy each tree's paths."""
     copier = Copier(target, owner, copy.mode)
-    several = len(copying.paths) + len(copying.fetched) > 1
     destination = f"{copy.destination.rstrip('/')}/" if several else copy.destination
-    for root, names in ((copying.root, paths), *copying.fetched):
-        for path in names:
+    for root, paths in found:
+        for path in paths:
             copier.copy(root, path, destination)
     for each in copy.files:
         copier.write(each.content.encode(), each.name, copy.destination)

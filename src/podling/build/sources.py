@@ -1,20 +1,17 @@
 """The files that COPY and ADD name: found by patterns in a tree, and summed up for the cache. Blocks.
 
-Nothing outside the tree is ever seen: paths are resolved with the tree as root. Patterns are Go's filepath.Match.
+Patterns are Go's filepath.Match.
 """
 
 import hashlib
-import os
 import posixpath
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 
 from podling.base.errors import InvalidInput
 from podling.build.ignore import compile_pattern
-from podling.linux.inside import open_inside
+from podling.build.look import Node, Tree
 
-_PIECE = 1 << 20
 _WILD = frozenset("*?[")
 
 
@@ -25,12 +22,12 @@ class NoSource(InvalidInput):
         super().__init__(f"stat {path}: file does not exist")
 
 
-def find(root: Path, patterns: Sequence[str]) -> list[str]:
+def find(tree: Tree, patterns: Sequence[str]) -> list[str]:
     """The paths, relative to the tree, in order. Raises InvalidInput for one that leads outside, NoSource."""
-    return [path for pattern in patterns for path in _find(root, pattern)]
+    return [path for pattern in patterns for path in _find(tree, pattern)]
 
 
-def _find(root: Path, pattern: str) -> list[str]:
+def _find(tree: Tree, pattern: str) -> list[str]:
     parts = posixpath.normpath(pattern.lstrip("/") or ".").split("/")
     if parts[0] == "..":
         raise InvalidInput(f"forbidden path outside the build context: {pattern} ()")
@@ -40,8 +37,8 @@ def _find(root: Path, pattern: str) -> list[str]:
             found = [posixpath.normpath(f"{path}/{part}") for path in found]
         else:
             shape = compile_pattern(part)
-            found = [posixpath.normpath(f"{path}/{name}") for path in found for name in _names(root, path) if shape.match(name)]
-    existing = [path for path in found if _exists(root, path)]
+            found = [posixpath.normpath(f"{path}/{name}") for path in found for name in tree.names(path) if shape.match(name)]
+    existing = [path for path in found if tree.exists(path)]
     if existing:
         return existing
     if _WILD & set(pattern):
@@ -49,39 +46,16 @@ def _find(root: Path, pattern: str) -> list[str]:
     raise NoSource(pattern.lstrip("/"))
 
 
-def _names(root: Path, path: str) -> list[str]:
-    try:
-        directory = open_inside(root, path, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return []
-    try:
-        return sorted(os.listdir(directory))
-    finally:
-        os.close(directory)
-
-
-def _exists(root: Path, path: str) -> bool:
-    try:
-        os.close(open_inside(root, path, os.O_PATH))
-    except OSError:
-        return False
-    return True
-
-
-def digest(root: Path, paths: Sequence[str], *, owners: bool) -> str:
+def digest(tree: Tree, paths: Sequence[str], *, owners: bool) -> str:
     """`file:`, `dir:` or `multi:` and a SHA-256 over names, kinds, modes, contents and, if they count, `owners`."""
     total = hashlib.sha256()
     kind = "multi"
     for path in paths:
-        handle = open_inside(root, path, os.O_PATH)
-        try:
-            status = os.stat(handle)
+        with tree.at(path) as node:
+            is_directory = stat.S_ISDIR(node.mode)
             if len(paths) == 1:
-                kind = "dir" if stat.S_ISDIR(status.st_mode) else "file"
-            name = "" if stat.S_ISDIR(status.st_mode) else posixpath.basename(path)
-            _Summing(total, owners).add(f"/proc/self/fd/{handle}", name, status)
-        finally:
-            os.close(handle)
+                kind = "dir" if is_directory else "file"
+            _Summing(total, owners).add("" if is_directory else posixpath.basename(path), node)
     return f"{kind}:{total.hexdigest()}"
 
 
@@ -97,24 +71,19 @@ class _Summing:
         self._total = total
         self._owners = owners
 
-    def add(self, path: str, name: str, status: os.stat_result) -> None:
-        owner = (status.st_uid, status.st_gid) if self._owners else ()
-        self._total.update(f"{name}\0{status.st_mode:o} {owner} {status.st_rdev}\0".encode("utf-8", "surrogateescape"))
-        if stat.S_ISDIR(status.st_mode):
-            for child in sorted(os.listdir(path)):
-                below = f"{path}/{child}"
-                self.add(below, f"{name}/{child}", os.lstat(below))
-        elif stat.S_ISLNK(status.st_mode):
-            self._total.update(os.fsencode(os.readlink(path)) + b"\0")
-        elif stat.S_ISREG(status.st_mode):
-            self._file(path, status.st_size)
+    def add(self, name: str, node: Node) -> None:
+        owner = node.owner if self._owners else ()
+        self._total.update(f"{name}\0{node.mode:o} {owner} {node.device}\0".encode("utf-8", "surrogateescape"))
+        if stat.S_ISDIR(node.mode):
+            for child, below in node.children():
+                self.add(f"{name}/{child}", below)
+        elif stat.S_ISLNK(node.mode):
+            self._total.update(node.target() + b"\0")
+        elif stat.S_ISREG(node.mode):
+            self._file(node)
 
-    def _file(self, path: str, size: int) -> None:
-        self._total.update(b"%d\0" % size)
-        with open(path, "rb", buffering=0) as file:
-            while piece := file.read(_PIECE):
-                self._total.update(piece)
-        capability = b""
-        if "security.capability" in os.listxattr(path):
-            capability = os.getxattr(path, "security.capability")
-        self._total.update(capability + b"\0")
+    def _file(self, node: Node) -> None:
+        self._total.update(b"%d\0" % node.size)
+        for piece in node.pieces():
+            self._total.update(piece)
+        self._total.update(node.capability() + b"\0")

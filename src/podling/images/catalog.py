@@ -31,6 +31,12 @@ class Catalog:
         sizes = self._metadata.sizes()
         return [self._image(record, names.get(record.id, []), sizes) for record in self._metadata.images()]
 
+    def made_from(self, parent: str) -> list[Image]:
+        """The images whose parent has this id."""
+        sizes = self._metadata.sizes()
+        records = map(self._metadata.image, self._metadata.children(parent))
+        return [self._image(record, self._metadata.names(record.id), sizes) for record in records if record is not None]
+
     def get(self, text: str) -> Image:
         """The image that a name, an id or the start of one means. Raises NotFound in Docker's words."""
         record = self._metadata.image(self.identify(text))

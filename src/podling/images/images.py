@@ -101,6 +101,10 @@ class Images:
         """All images, the newest first."""
         return self._catalog.all()
 
+    def made_from(self, parent: str) -> list[Image]:
+        """The images that were built upon the one with the id `parent`; empty: upon none."""
+        return self._catalog.made_from(parent)
+
     def get(self, text: str) -> Image:
         """The image that a name, a digest, an id or the start of one means.
 
