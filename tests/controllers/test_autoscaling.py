@@ -10,7 +10,17 @@ from podling.api.objects import Object, condition, name_of
 from podling.api.timestamps import rfc3339
 from podling.client.resource import AUTOSCALERS, DEPLOYMENTS, EVENTS, PODS
 from podling.controllers.autoscaling.behavior import Memory, limit
-from podling.controllers.autoscaling.replicas import NoMetrics, Target, Tolerance, propose
+from podling.controllers.autoscaling.replicas import (
+    NoMetrics,
+    Proposal,
+    Target,
+    Tolerance,
+    propose,
+    propose_by_share,
+    propose_by_value,
+    request_of,
+    values_of,
+)
 from podling.testing.simulation import Handle, Simulation, deployment
 
 NOW = 1_700_000_000.0
@@ -27,12 +37,21 @@ def pod(
     }
 
 
-def used(amounts: list[str | None]) -> dict[str, Object]:
-    return {
-        f"p{number}": {"timestamp": rfc3339(NOW - 5), "window": "15s", "containers": [{"name": "main", "usage": {"cpu": amount}}]}
+def used(amounts: list[str | None]) -> list[Object]:
+    return [
+        {
+            "metadata": {"name": f"p{number}", "namespace": "default"},
+            "timestamp": rfc3339(NOW - 5),
+            "window": "15s",
+            "containers": [{"name": "main", "usage": {"cpu": amount}}],
+        }
         for number, amount in enumerate(amounts)
         if amount is not None
-    }
+    ]
+
+
+def proposed(target: Target, pods: list[Object], amounts: list[str | None], tolerance: Tolerance | None = None) -> Proposal:
+    return propose(target, pods, values_of(target, used(amounts)), len(pods), tolerance or Tolerance(), NOW)
 
 
 HALF = Target("cpu", utilization=50)
@@ -57,17 +76,77 @@ HALF = Target("cpu", utilization=50)
 )
 def test_the_number_by_utilization(amounts: list[str | None], others: dict[int, Object], expected: int) -> None:
     pods = [pod(f"p{number}", **others.get(number, {})) for number in range(len(amounts))]
-    assert propose(HALF, pods, used(amounts), len(pods), Tolerance(), NOW).replicas == expected
+    assert proposed(HALF, pods, amounts).replicas == expected
 
 
 def test_the_number_by_an_average_and_by_one_container() -> None:
     pods = [pod("p0", request=""), pod("p1", request="")]
-    found = propose(Target("cpu", average=20), pods, used(["40m", "40m"]), 2, Tolerance(), NOW)
+    found = proposed(Target("cpu", average=20), pods, ["40m", "40m"])
     assert (found.replicas, found.average, found.utilization) == (4, 40, None)
     with pytest.raises(NoMetrics, match="missing request for cpu in container main of Pod p0"):
-        propose(HALF, pods, used(["40m", "40m"]), 2, Tolerance(), NOW)
-    with pytest.raises(NoMetrics, match="no metrics returned"):
-        propose(Target("cpu", "other", average=20), pods, used(["40m", "40m"]), 2, Tolerance(), NOW)
+        proposed(HALF, pods, ["40m", "40m"])
+    with pytest.raises(NoMetrics, match="container other not present in metrics for pod default/p0"):
+        proposed(Target("cpu", "other", average=20), pods, ["40m", "40m"])
+    with pytest.raises(NoMetrics, match="no pods returned by selector while calculating replica count"):
+        proposed(HALF, [], ["40m"])
+    with pytest.raises(NoMetrics, match=r"did not receive metrics for targeted pods \(pods might be unready\)"):
+        proposed(Target("cpu", average=20), [pod("p0", "Pending")], ["40m"])
+
+
+def test_what_a_pod_asks_for() -> None:
+    one = pod("p0", request="100m")
+    sidecar = {"name": "side", "restartPolicy": "Always", "resources": {"requests": {"cpu": "50m"}}}
+    one["spec"]["initContainers"] = [{"name": "init"}, sidecar]
+    assert request_of(one, HALF) == 150
+    assert request_of(one, Target("cpu", "side", utilization=50)) == 50
+    one["spec"]["resources"] = {"requests": {"cpu": "400m"}}
+    assert request_of(one, HALF) == 400
+    with pytest.raises(NoMetrics, match="missing pod-level request for memory in Pod p0"):
+        request_of(one, Target("memory", utilization=50))
+    with pytest.raises(NoMetrics, match="container other not found in Pod p0"):
+        request_of(one, Target("cpu", "other", utilization=50))
+
+
+@pytest.mark.parametrize(
+    ("age", "ready", "readied", "expected"),
+    [
+        (60, True, 40, 1),  # in the first minutes it counts once a whole window lies after its readiness
+        (60, True, 15, 0),
+        (60, False, 40, 0),
+        (1000, False, 500, 1),  # later it counts, ready or not, if it has ever been ready
+        (1000, False, 980, 0),
+    ],
+)
+def test_when_the_cpu_of_a_pod_counts(age: float, ready: bool, readied: float, expected: int) -> None:
+    one = pod("p0", ready=ready, age=age)
+    one["status"]["conditions"][0]["lastTransitionTime"] = rfc3339(NOW - readied)
+    try:
+        found = proposed(HALF, [one], ["100m"]).replicas
+    except NoMetrics:
+        found = 0
+    assert bool(found) is bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "current", "ready", "expected"),
+    [
+        (2000, 1000, 2, 2, 4),
+        (1050, 1000, 2, 2, 2),
+        (2000, 1000, 3, 2, 4),
+        (500, 1000, 0, 0, 1),
+        (0, 1000, 0, 0, 0),
+        (400, 1000, 3, 3, 2),
+    ],
+)
+def test_the_number_by_one_value(value: int, target: int, current: int, ready: int, expected: int) -> None:
+    pods = [pod(f"p{number}", ready=number < ready) for number in range(max(current, ready))]
+    assert propose_by_value(value, target, pods, current, Tolerance()) == expected
+
+
+def test_the_number_by_a_share() -> None:
+    assert propose_by_share(7000, 2000, 2, Tolerance()) == Proposal(4, 3500)
+    assert propose_by_share(4100, 2000, 2, Tolerance()) == Proposal(2, 2050)
+    assert propose_by_share(4100, 2000, 0, Tolerance()) == Proposal(3, 4100)
 
 
 def autoscaler(**spec: Any) -> Object:
@@ -153,8 +232,9 @@ async def test_a_load_that_comes_and_goes() -> None:
             {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 50, "averageValue": "50m"}}}
         ]
         load.milli = 300
-        await cluster.advance(20)
-        assert (await state(cluster))["desiredReplicas"] == 6
+        await cluster.advance(15)
+        assert (await state(cluster))["desiredReplicas"] == 4  # at most twice as many, or four, at once
+        await cluster.advance(15)
         assert len(await cluster.pods()) == 6
         load.milli = 100
         await cluster.advance(200)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from podling.api.objects import Object, key_of, name_of, namespace_of, uid_of
 from podling.api.status import ApiError
@@ -11,6 +12,7 @@ from podling.client.errors import FAILURES, AlreadyExists, Conflict, NotFound
 from podling.client.events import EventRecorder
 from podling.client.resource import Resource
 from podling.controllers.plan import Action, Carries, Check, Create, Delete, DeleteAll, Empty, Event, Guarded, Patch, Update
+from podling.controllers.view import Fetched
 
 IN_FLIGHT = 64  # requests at once: `slots` are shared by all controllers
 
@@ -52,13 +54,15 @@ class Doer:
                 raise result
         return written, errors
 
-    async def fetch(self, resource: Resource, namespace: str) -> tuple[list[Object], str]:
-        """What there is of a resource, and else why that can't be told."""
+    async def fetch(self, path: str) -> Fetched:
+        """What the server answers to a GET; not within the slots, for it may be that others are asked first."""
+        bare, _, query = path.partition("?")
         try:
-            async with self._slots:
-                return (await self._client.list(resource, namespace)).items, ""
+            return Fetched(await self._client.call("GET", bare, dict(parse_qsl(query))))
+        except ApiError as error:
+            return Fetched({}, error.message, error.code)
         except FAILURES as error:
-            return [], str(error)
+            return Fetched({}, str(error), 0)
 
     async def _attempt(self, action: Action) -> Written | None:
         match action:

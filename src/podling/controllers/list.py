@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from podling.client.resource import Resource
-from podling.controllers.autoscaling.controller import HORIZONTAL_POD_AUTOSCALER
+from podling.controllers.autoscaling.controller import PERIOD, horizontal_pod_autoscaler
 from podling.controllers.bootstrap_tokens import BOOTSTRAP_TOKENS
 from podling.controllers.cluster_role_aggregation import AGGREGATION
 from podling.controllers.controller import Controller
@@ -29,8 +29,9 @@ from podling.controllers.stateful_set.controller import STATEFUL_SET
 from podling.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION
 
 
-def standing(ca: bytes, node_grace: float = GRACE) -> tuple[Controller, ...]:
-    """Those of certain resources. `ca` (PEM) vouches for the server's certificate; `node_grace`: how long nodes may be silent."""
+def standing(ca: bytes, node_grace: float = GRACE, autoscaling_period: float = PERIOD) -> tuple[Controller, ...]:
+    """Those of certain resources. `ca` (PEM) vouches for the server's certificate; `node_grace`: how long nodes may be silent;
+    `autoscaling_period`: how often an autoscaler looks."""
     return (
         REPLICA_SET,
         REPLICATION_CONTROLLER,
@@ -42,7 +43,7 @@ def standing(ca: bytes, node_grace: float = GRACE) -> tuple[Controller, ...]:
         TTL_AFTER_FINISHED,
         CRON_JOB,
         DISRUPTION,
-        HORIZONTAL_POD_AUTOSCALER,
+        horizontal_pod_autoscaler(autoscaling_period),
         ENDPOINT_SLICE,
         ENDPOINT_SLICE_MIRRORING,
         ENDPOINT,

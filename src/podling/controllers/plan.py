@@ -121,14 +121,15 @@ Action = Create | Delete | DeleteAll | Patch | Update | Guarded | Event
 class Plan:
     """Actions are done side by side. `status` replaces that of the object where it differs. `requeue_after` is in seconds.
 
-    What `fetch` names (a resource in a namespace, of those that can't be watched) is read, and then it is asked again at once.
+    What `fetch` names (paths of what can't be watched, with their queries) is read, and then it is asked again at once, with the
+    answers in the view; they stay there as long as each plan fetches more.
     `memory` is handed back in the next view; None leaves it as it was. It is lost with the process.
     """
 
     actions: Sequence[Action] = ()
     status: Object | None = None
     requeue_after: float | None = None
-    fetch: Sequence[tuple[Resource, str]] = ()
+    fetch: Sequence[str] = ()
     memory: Any = None
 
 

@@ -7,6 +7,7 @@ without its own doing. One key is worked on by one worker at a time; failures wa
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from podling.aio.clock import Clock
@@ -23,6 +24,7 @@ from podling.client.leader import LeaderElector
 from podling.client.resource import DEFINITIONS, Resource
 from podling.client.workqueue import WorkQueue
 from podling.controllers.actions import IN_FLIGHT, Doer, Written
+from podling.controllers.autoscaling.controller import PERIOD
 from podling.controllers.controller import Controller, Watch
 from podling.controllers.list import over_all, standing
 from podling.controllers.nodes.lifecycle import GRACE
@@ -64,9 +66,9 @@ class Runner:
         self._changed: dict[Key, float] = {}
         self._failures: dict[Key, Failure] = {}
         caches = {resource: informer.cache for resource, informer in self._informers.items()}
-        self._fetched: dict[Key, Fetched] = {}
+        self._fetched: dict[Key, dict[str, Fetched]] = {}
         self._memory: dict[Key, Any] = {}
-        self._view = View(caches, self._changed, clock.now(), self._failures, self._fetched, self._memory)
+        self._view = View(caches, self._changed, clock.now(), self._failures, memory=self._memory)
         self._unseen: dict[Key, tuple[float, list[Written]]] = {}  # what was written for a key, and until when to wait for it
         self._awaited: dict[Key, Key] = {}  # written object -> the key it was written for
         self._handlers: list[tuple[Informer, Handler]] = []
@@ -153,7 +155,8 @@ class Runner:
     async def _reconcile(self, key: Key) -> None:
         resource, name = key
         obj = self._view.caches[resource].get(name)
-        plan = self._controller.reconcile(obj, self._view, self._clock.now()) if obj is not None else self._gone(name)
+        view = replace(self._view, fetched=self._fetched[key]) if key in self._fetched else self._view
+        plan = self._controller.reconcile(obj, view, self._clock.now()) if obj is not None else self._gone(name)
         written, errors = await self._doer.do(plan.actions)
         if obj is not None and (patch := status_patch(obj.get("status") or {}, plan.status)) is not None:
             more, failed = await self._doer.do([Patch(resource, obj, {"status": patch}, subresource="status")])
@@ -168,9 +171,12 @@ class Runner:
             self._memory.pop(key, None)
         elif plan.memory is not None:
             self._memory[key] = plan.memory
-        for resource, namespace in plan.fetch:
-            self._fetched[resource, namespace] = Fetched(self._clock.now(), *await self._doer.fetch(resource, namespace))
-            self._queue.add(key)
+        if not plan.fetch:
+            self._fetched.pop(key, None)
+            return
+        answers = await asyncio.gather(*(self._doer.fetch(path) for path in plan.fetch))
+        self._fetched.setdefault(key, {}).update(zip(plan.fetch, answers, strict=True))
+        self._queue.add(key)
 
     def _gone(self, name: str) -> Plan:
         if self._controller.gone is None:
@@ -240,15 +246,17 @@ async def run_controllers(
     identity: str = "",
     more: tuple[Controller, ...] = (),
     node_grace: float = GRACE,
+    autoscaling_period: float = PERIOD,
 ) -> None:
     """Run all controllers until cancelled, while `identity` leads; without an identity there is no election.
 
-    `more` are those that hold something of the caller's, such as a key. A node may be silent for `node_grace` seconds.
+    `more` are those that hold something of the caller's, such as a key. A node may be silent for `node_grace` seconds; an
+    autoscaler looks every `autoscaling_period` seconds.
 
     A server that comes back with the same identity leads at once.
     """
     resources = await _discovered(client, clock, jitter)
-    fixed = (*standing(ca, node_grace), *more)
+    fixed = (*standing(ca, node_grace, autoscaling_period), *more)
     prepare((*fixed, *over_all(resources)), informers)
     await informers.start()
 

@@ -22,25 +22,25 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What was read of a resource that can't be watched, when, and why it couldn't be."""
+    """What was read of what can't be watched; or why it couldn't be, and the HTTP status, 0 for a server that wasn't reached."""
 
-    at: float
-    items: list[Object]
+    answer: Object
     error: str = ""
+    code: int = 200
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """`changed` has when an object was last seen to change or go, `since` when looking began, `failures` the last attempt's.
 
-    `fetched` has what plans asked for, by resource and namespace; `memory` what they asked to remember, by the object decided on.
+    `fetched` has what the last plans for this object asked for, by path; `memory` what they asked to remember, by the object.
     """
 
     caches: Mapping[Resource, Cache]
     changed: Mapping[Key, float] = field(default_factory=dict)
     since: float = 0.0
     failures: Mapping[Key, Failure] = field(default_factory=dict)
-    fetched: Mapping[Key, Fetched] = field(default_factory=dict)
+    fetched: Mapping[str, Fetched] = field(default_factory=dict)
     memory: Mapping[Key, Any] = field(default_factory=dict)
 
     @classmethod

@@ -5,7 +5,7 @@ upstream's is.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from podling.api.autoscaling.metrics import default_behavior
@@ -17,20 +17,24 @@ Recorded = tuple[float, int]  # when, how many pods
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What was recommended, and by how many pods it went up and down, each with its time."""
+    """What was recommended, and by how many pods it went up and down, each with its time; which pods it looks at; and when it
+    looked last, at what it was asked for then."""
 
     recommended: tuple[Recorded, ...] = ()
     ups: tuple[Recorded, ...] = ()
     downs: tuple[Recorded, ...] = ()
+    selector: str = ""
+    looked_at: float = float("-inf")
+    spec: Object = field(default_factory=dict)
 
     def recommending(self, replicas: int, now: float) -> "Memory":
-        return Memory((*_since(self.recommended, now - 3600), (now, replicas)), self.ups, self.downs)
+        return replace(self, recommended=(*_since(self.recommended, now - 3600), (now, replicas)))
 
     def rescaled(self, change: int, now: float) -> "Memory":
         ups, downs = _since(self.ups, now - 1800), _since(self.downs, now - 1800)
         if change > 0:
-            return Memory(self.recommended, (*ups, (now, change)), downs)
-        return Memory(self.recommended, ups, (*downs, (now, -change)))
+            return replace(self, ups=(*ups, (now, change)), downs=downs)
+        return replace(self, ups=ups, downs=(*downs, (now, -change)))
 
 
 def _since(records: Iterable[Recorded], start: float) -> tuple[Recorded, ...]:
@@ -55,10 +59,31 @@ def rules(autoscaler: Object) -> Object:
 
 def limit(autoscaler: Object, current: int, desired: int, memory: Memory, now: float) -> Limited:
     """`memory` holds the present recommendation already."""
+    if get(autoscaler, "spec.behavior") is None:
+        return _plainly(autoscaler, current, desired, memory, now)
     behavior = rules(autoscaler)
     steady, why = _stabilize(behavior, current, desired, memory, now)
     replicas, cut, reason = _bounded(autoscaler, behavior, current, steady, memory, now)
     return Limited(replicas, why, cut, reason)
+
+
+def _plainly(autoscaler: Object, current: int, desired: int, memory: Memory, now: float) -> Limited:
+    """Without a behavior: down by the highest that was recommended in five minutes, up to twice as many at once, or to four."""
+    steady = max([desired, *(number for _, number in _since(memory.recommended, now - DOWN_WINDOW))])
+    why = _STEADY if steady == desired else ("ScaleDownStabilized", _HIGHER)
+    least, most = get(autoscaler, "spec.minReplicas", 1), autoscaler["spec"]["maxReplicas"]
+    rate = max(2 * current, 4)
+    if steady < least:
+        return Limited(least, why, True, _TOO_FEW)
+    if steady > min(most, rate):
+        return Limited(rate, why, True, _FASTER["Up"]) if most > rate else Limited(most, why, True, _TOO_MANY)
+    return Limited(steady, why, False, _WITHIN)
+
+
+_STEADY = ("ReadyForNewScale", "recommended size matches current size")
+_HIGHER = "recent recommendations were higher than current one, applying the highest recent recommendation"
+_LOWER = "recent recommendations were lower than current one, applying the lowest recent recommendation"
+_WITHIN = ("DesiredWithinRange", "the desired count is within the acceptable range")
 
 
 def _stabilize(behavior: Object, current: int, desired: int, memory: Memory, now: float) -> tuple[int, tuple[str, str]]:
@@ -69,12 +94,8 @@ def _stabilize(behavior: Object, current: int, desired: int, memory: Memory, now
     highest = max([desired, *(number for _, number in _since(memory.recommended, now - (DOWN_WINDOW if down is None else down)))])
     steady = min(max(current, lowest), highest)
     if steady == desired:
-        return steady, ("ReadyForNewScale", "recommended size matches current size")
-    if desired > steady:
-        text = "recent recommendations were lower than current one, applying the lowest recent recommendation"
-        return steady, ("ScaleUpStabilized", text)
-    text = "recent recommendations were higher than current one, applying the highest recent recommendation"
-    return steady, ("ScaleDownStabilized", text)
+        return steady, _STEADY
+    return steady, ("ScaleUpStabilized", _LOWER) if desired > steady else ("ScaleDownStabilized", _HIGHER)
 
 
 def _bounded(
@@ -91,7 +112,7 @@ def _bounded(
             return (rate, True, _FASTER["Down"]) if rate > least else (least, True, _TOO_FEW)
     if not least <= wanted <= most:
         return (least, True, _TOO_FEW) if wanted < least else (most, True, _TOO_MANY)
-    return wanted, False, ("DesiredWithinRange", "the desired count is within the acceptable range")
+    return wanted, False, _WITHIN
 
 
 _TOO_FEW = ("TooFewReplicas", "the desired replica count is less than the minimum replica count")

@@ -1,87 +1,96 @@
 """Give a workload as many pods as its metrics ask for, within bounds, and not too fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from podling.api import selectors
-from podling.api.autoscaling.metrics import SOURCES
-from podling.api.objects import Object, get, group_of, name_of, namespace_of, with_condition
+from podling.api.objects import Object, get, labels_of, name_of, namespace_of, with_condition
 from podling.api.timestamps import rfc3339
 from podling.base import quantity
-from podling.client.resource import AUTOSCALERS, DEPLOYMENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS, Resource
+from podling.client.resource import AUTOSCALERS, PODS, Resource
+from podling.controllers.asks import Answers, Need, NoMatch, Refused, resource_of, scale_of
 from podling.controllers.autoscaling.behavior import Memory, limit, rules
-from podling.controllers.autoscaling.replicas import NoMetrics, Proposal, Target, Tolerance, propose
+from podling.controllers.autoscaling.replicas import Tolerance
+from podling.controllers.autoscaling.sources import Failed, Subject, measure
 from podling.controllers.controller import Controller, Watch
-from podling.controllers.plan import Event, Patch, Plan
-from podling.controllers.view import View
+from podling.controllers.plan import Action, Event, Patch, Plan
+from podling.controllers.view import Key, View
 
 PERIOD = 15.0  # seconds between two looks
-FRESH = 5.0  # seconds that metrics serve for
-METRICS = Resource("metrics.k8s.io", "v1beta1", "pods", kind="PodMetrics")
-SCALABLE = {(one.group, one.kind): one for one in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS)}
 
 
-def reconcile(autoscaler: Object, view: View, now: float) -> Plan:
-    fetched = view.fetched.get((METRICS, namespace_of(autoscaler)))
-    if fetched is None or fetched.at + FRESH < now:
-        return Plan(fetch=((METRICS, namespace_of(autoscaler)),))
-    memory = view.memory.get((AUTOSCALERS, f"{namespace_of(autoscaler)}/{name_of(autoscaler)}")) or Memory()
-    plan = Look(autoscaler, view, now, memory, usage={name_of(one): one for one in fetched.items}, error=fetched.error).plan()
-    return Plan(plan.actions, plan.status, PERIOD, memory=plan.memory)
+class Disputed(Exception):
+    """Whose pods these are isn't clear. `reason` is that of the condition and the event."""
+
+    def __init__(self, reason: str, message: str, told: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.told = told or message
 
 
 @dataclass
 class Look:
-    """One look at a workload, in which its next status comes together. `error` is why there are no metrics."""
+    """One look at a workload, in which its next status comes together."""
 
     autoscaler: Object
     view: View
     now: float
-    memory: Memory
-    usage: dict[str, Object]
-    error: str = ""
+    memory: Memory = field(default_factory=Memory)
     current: int = 0
     conditions: list[Object] = field(default_factory=list)
-    measured: list[Object] = field(default_factory=list)
+    measured: list[Object] | None = None
+    events: list[Action] = field(default_factory=list)
 
     def plan(self) -> Plan:
+        """What to do, or what to fetch first."""
+        self.memory = replace(memory_of(self.autoscaler, self.view), looked_at=self.now, spec=self.autoscaler["spec"])
         self.conditions = list(get(self.autoscaler, "status.conditions", ()))
+        answers = Answers(self.view.fetched)
+        try:
+            resource, scale = self._target(answers)
+            self._say("AbleToScale", True, "SucceededGetScale", "the HPA controller was able to get the target's current scale")
+            self.current = get(scale, "spec.replicas", 0)
+            if not self.memory.recommended:
+                self.memory = self.memory.recommending(self.current, self.now)
+            return self._decide(resource, scale, answers)
+        except Need as need:
+            return Plan(fetch=need.paths)
+        except (NoMatch, Refused) as error:
+            return self._no_target(str(error))
+
+    def _target(self, answers: Answers) -> tuple[Resource, Object]:
+        """The resource of what is scaled, and its scale. Raises Need, NoMatch, Refused."""
         target = get(self.autoscaler, "spec.scaleTargetRef", {})
-        resource = SCALABLE.get((group_of(target.get("apiVersion", "")), target.get("kind", "")))
-        found = self.view.get(resource, target["name"], namespace_of(self.autoscaler)) if resource else None
-        if resource is None or found is None:
-            return self._no_target(target, resource)
-        self._say("AbleToScale", True, "SucceededGetScale", "the HPA controller was able to get the target's current scale")
-        self.current = get(found, "spec.replicas", 1)
-        desired, why = self._desired(found)
-        if desired is None:
-            return Plan(
-                [Event(self.autoscaler, "FailedComputeMetricsReplicas", why, "Warning")],
-                self._status(self.current),
-                memory=self.memory,
-            )
-        if desired == self.current:
-            return Plan([], self._status(desired), memory=self.memory)
-        return self._rescale(resource, found, desired, why)
+        resource = resource_of(answers, target.get("apiVersion", ""), target["kind"])
+        return resource, scale_of(answers, resource, namespace_of(self.autoscaler), target["name"])
+
+    def _decide(self, resource: Resource, scale: Object, answers: Answers) -> Plan:
+        """Raises Need."""
+        try:
+            desired, why = self._desired(scale, answers)
+        except Disputed as error:
+            self._tell("FailedComputeMetricsReplicas", error.told)
+            return self._done(get(self.autoscaler, "status.desiredReplicas", 0))
+        return self._done(desired) if desired == self.current else self._rescale(resource, scale, desired, why)
 
     def _say(self, kind: str, state: bool, reason: str, message: str) -> None:
         told = {"type": kind, "status": str(state), "reason": reason, "message": message}
         self.conditions = with_condition(self.conditions, told, rfc3339(self.now))
 
-    def _no_target(self, target: Object, resource: Resource | None) -> Plan:
-        what = f'{resource} "{target["name"]}" not found' if resource else f'no matches for kind "{target.get("kind")}"'
-        self._say(
-            "AbleToScale", False, "FailedGetScale", f"the HPA controller was unable to get the target's current scale: {what}"
-        )
-        event = Event(self.autoscaler, "FailedGetScale", what, "Warning")
+    def _tell(self, reason: str, message: str) -> None:
+        self.events.append(Event(self.autoscaler, reason, message, "Warning"))
+
+    def _no_target(self, error: str) -> Plan:
+        words = f"the HPA controller was unable to get the target's current scale: {error}"
+        self._say("AbleToScale", False, "FailedGetScale", words)
+        self._tell("FailedGetScale", error)
         old = self.autoscaler.get("status") or {}
-        return Plan(
-            [event], {**old, "desiredReplicas": old.get("desiredReplicas", 0), "conditions": self.conditions}, memory=self.memory
-        )
+        status = {**old, "desiredReplicas": old.get("desiredReplicas", 0), "conditions": self.conditions}
+        return Plan(self.events, status, memory=self.memory)
 
     # --- how many
 
-    def _desired(self, found: Object) -> tuple[int | None, str]:
-        """The number, and why it is that; None and the error."""
+    def _desired(self, scale: Object, answers: Answers) -> tuple[int, str]:
+        """The number, and why it is that. Raises Disputed, Need."""
         least, most = get(self.autoscaler, "spec.minReplicas", 1), self.autoscaler["spec"]["maxReplicas"]
         if self.current == 0 and least != 0:
             text = "scaling is disabled since the replica count of the target is zero"
@@ -91,28 +100,81 @@ class Look:
             return most, "Current number of replicas above Spec.MaxReplicas"
         if self.current < least:
             return least, "Current number of replicas below Spec.MinReplicas"
-        return self._by_metrics(found)
+        try:
+            subject = self._subject(scale)
+        except Disputed as error:
+            self._say("ScalingActive", False, error.reason, str(error))
+            raise
+        return self._by_metrics(subject, answers)
 
-    def _by_metrics(self, found: Object) -> tuple[int | None, str]:
-        pods = self._pods(found)
-        proposals: list[tuple[int, str]] = []
-        errors: list[tuple[str, str]] = []
+    def _subject(self, scale: Object) -> Subject:
+        """Raises Disputed."""
+        text = get(scale, "status.selector", "")
+        if not text:
+            self._tell("SelectorRequired", "selector is required")
+            raise Disputed("InvalidSelector", "the HPA target's scale is missing a selector", "selector is required")
+        try:
+            selector = selectors.parse(text)
+        except selectors.SelectorError as error:
+            words = f"couldn't convert selector into a corresponding internal selector object: {error}"
+            self._tell("InvalidSelector", words)
+            raise Disputed("InvalidSelector", words) from None
+        self.memory = replace(self.memory, selector=text)
+        namespace = namespace_of(self.autoscaler)
+        pods = self.view.selected(PODS, namespace, selector)
+        if len(rivals := self._rivals(pods)) > 1:
+            words = f"pods by selector {text} are controlled by multiple HPAs: [{' '.join(rivals)}]"
+            self._tell("AmbiguousSelector", words)
+            raise Disputed("AmbiguousSelector", words)
+        running = get(scale, "status.replicas", 0)
+        return Subject(namespace, text, pods, self.current, running, self._tolerance(), self.now)
+
+    def _rivals(self, pods: list[Object]) -> list[str]:
+        """The autoscalers that look at some of these pods, this one among them."""
+        own = key_of(self.autoscaler)[1]
+        found = {own}
+        for other in self.view.within(AUTOSCALERS, namespace_of(self.autoscaler)):
+            key = key_of(other)
+            memory = memory_of(other, self.view)
+            if key[1] != own and memory.selector:
+                selector = selectors.parse(memory.selector)
+                found |= {key[1]} if any(selector.matches(labels_of(pod)) for pod in pods) else set()
+        return sorted(found)
+
+    def _by_metrics(self, subject: Subject, answers: Answers) -> tuple[int, str]:
+        """Raises Disputed, Need of all that isn't there yet."""
         metrics = self.autoscaler["spec"].get("metrics") or []
+        highest, name = 0, ""
+        failures: list[Failed] = []
+        needed: list[str] = []
+        self.measured = []
         for metric in metrics:
             try:
-                proposal, name = self._by_metric(metric, pods)
-                proposals.append((proposal.replicas, name))
-            except NoMetrics as error:
-                errors.append((f"FailedGet{metric['type']}Metric", str(error)))
-        highest, name = max(proposals, key=lambda one: one[0], default=(0, ""))
-        if errors and (not proposals or highest < self.current):  # what isn't known might have kept it up
-            reason, text = errors[0]
-            self._say("ScalingActive", False, reason, f"the HPA was unable to compute the replica count: {text}")
-            return None, f"invalid metrics ({len(errors)} invalid out of {len(metrics)}), first error is: {text}"
+                found = measure(metric, subject, answers)
+            except Need as need:
+                needed += need.paths
+            except Failed as error:
+                failures.append(error)
+                self.measured.append({"type": ""})
+            else:
+                self.measured.append(found.status)
+                if highest == 0 or found.replicas > highest:
+                    highest, name = found.replicas, found.name
+        if needed:
+            raise Need(*dict.fromkeys(needed))
+        for failure in failures:
+            self._tell(failure.reason, str(failure))
+        if failures and (len(failures) == len(metrics) or highest < self.current):  # what isn't known might have kept it up
+            self._fail(failures, len(metrics))
         self._say(
             "ScalingActive", True, "ValidMetricFound", f"the HPA was able to successfully calculate a replica count from {name}"
         )
         return self._limited(highest), f"{name} above target" if highest > self.current else "All metrics below target"
+
+    def _fail(self, failures: list[Failed], of: int) -> None:
+        first = failures[0]
+        self._say("ScalingActive", False, first.reason, f"the HPA was unable to compute the replica count: {first}")
+        raise Disputed(first.reason, f"invalid metrics ({len(failures)} invalid out of {of}), first error is: {first.told}")
 
     def _limited(self, wanted: int) -> int:
         self.memory = self.memory.recommending(wanted, self.now)
@@ -120,28 +182,6 @@ class Look:
         self._say("AbleToScale", True, *limited.stabilized)
         self._say("ScalingLimited", limited.cut, *limited.limit)
         return limited.replicas
-
-    def _pods(self, found: Object) -> list[Object]:
-        given = found["spec"].get("selector")
-        plain = found["kind"] == REPLICATION_CONTROLLERS.kind
-        selector = selectors.of_labels(given) if plain else selectors.of_object(given)
-        return self.view.selected(PODS, namespace_of(found), selector)
-
-    def _by_metric(self, metric: Object, pods: list[Object]) -> tuple[Proposal, str]:
-        kind = metric["type"]
-        source = metric[SOURCES[kind]]
-        if kind not in ("Resource", "ContainerResource"):
-            name = get(source, "metric.name", "")
-            raise NoMetrics(f"unable to get metric {name}: no API serves {kind.lower()} metrics")
-        if self.error:
-            raise NoMetrics(
-                f"failed to get {source['name']} utilization: unable to get metrics for resource {source['name']}: {self.error}"
-            )
-        target = _target(source)
-        proposal = propose(target, pods, self.usage, self.current, self._tolerance(), self.now)
-        self.measured.append(_measured(metric, proposal))
-        what = "container resource" if target.container else "resource"
-        return proposal, f"{target.resource} {what}" + (" utilization (percentage of request)" if target.utilization else "")
 
     def _tolerance(self) -> Tolerance:
         behavior = rules(self.autoscaler)
@@ -151,43 +191,48 @@ class Look:
 
     # --- what to do about it
 
-    def _rescale(self, resource: Resource, found: Object, desired: int, why: str) -> Plan:
+    def _rescale(self, resource: Resource, scale: Object, desired: int, why: str) -> Plan:
         text = f"New size: {desired}; reason: {why}"
         done = Event(self.autoscaler, "SuccessfulRescale", text)
         failed = Event(self.autoscaler, "FailedRescale", f"{text}; error: {{error}}", "Warning")
-        patch = Patch(resource, found, {"spec": {"replicas": desired}}, subresource="scale", done=done, failed=failed)
-        self._say("AbleToScale", True, "SucceededRescale", f"the HPA controller was able to update the target scale to {desired}")
+        patch = Patch(resource, scale, {"spec": {"replicas": desired}}, subresource="scale", done=done, failed=failed)
+        if (last := self.view.failures.get(key_of(self.autoscaler))) is not None:
+            words = f"the HPA controller was unable to update the target scale: {last.message}"
+            self._say("AbleToScale", False, "FailedUpdateScale", words)
+        else:
+            words = f"the HPA controller was able to update the target scale to {desired}"
+            self._say("AbleToScale", True, "SucceededRescale", words)
         status = self._status(desired) | {"lastScaleTime": rfc3339(self.now)}
-        return Plan([patch], status, memory=self.memory.rescaled(desired - self.current, self.now))
+        return Plan([*self.events, patch], status, memory=self.memory.rescaled(desired - self.current, self.now))
+
+    def _done(self, desired: int) -> Plan:
+        return Plan(self.events, self._status(desired), memory=self.memory)
 
     def _status(self, desired: int) -> Object:
         old = self.autoscaler.get("status") or {}
         new: Object = {
             "currentReplicas": self.current,
             "desiredReplicas": desired,
-            "currentMetrics": self.measured or None,
+            "currentMetrics": self.measured,
             "conditions": self.conditions,
         }
         return new | ({"lastScaleTime": old["lastScaleTime"]} if old.get("lastScaleTime") else {})
 
 
-def _target(source: Object) -> Target:
-    aim = source["target"]
-    average = aim.get("averageValue")
-    milli = None if average is None else quantity.parse(average).milli
-    return Target(source["name"], source.get("container", ""), aim.get("averageUtilization"), milli)
+def key_of(autoscaler: Object) -> Key:
+    return AUTOSCALERS, f"{namespace_of(autoscaler)}/{name_of(autoscaler)}"
 
 
-def _measured(metric: Object, proposal: Proposal) -> Object:
-    """As the status shows it."""
-    member = SOURCES[metric["type"]]
-    binary = metric[member]["name"] != "cpu"
-    average = quantity.Quantity(proposal.average * 10**6, "BinarySI" if binary else "DecimalSI")
-    current: Object = {"averageValue": str(average)}
-    if proposal.utilization is not None:
-        current["averageUtilization"] = proposal.utilization
-    named = {name: metric[member][name] for name in ("name", "container") if name in metric[member]}
-    return {"type": metric["type"], member: {**named, "current": current}}
+def memory_of(autoscaler: Object, view: View) -> Memory:
+    return view.memory.get(key_of(autoscaler)) or Memory()
+
+
+def early(autoscaler: Object, view: View, now: float, period: float) -> float:
+    """For how many seconds it has been looked at enough: what it was asked for is the same, and nothing failed."""
+    memory = memory_of(autoscaler, view)
+    if memory.spec != autoscaler["spec"] or key_of(autoscaler) in view.failures:
+        return 0.0
+    return max(0.0, memory.looked_at + period - now)
 
 
 def asked(old: Object | None, new: Object | None) -> bool:
@@ -195,9 +240,18 @@ def asked(old: Object | None, new: Object | None) -> bool:
     return old is None or new is None or old["spec"] != new["spec"]
 
 
-HORIZONTAL_POD_AUTOSCALER = Controller(
-    "horizontal-pod-autoscaler",
-    primary=(Watch(AUTOSCALERS, matters=asked),),
-    reconcile=reconcile,
-    watches=(Watch(PODS, indexes=("namespace", "label")), *(Watch(resource) for resource in SCALABLE.values())),
-)
+def horizontal_pod_autoscaler(period: float = PERIOD) -> Controller:
+    """`period` is the time in seconds between two looks at a workload."""
+
+    def reconcile(autoscaler: Object, view: View, now: float) -> Plan:
+        if (left := early(autoscaler, view, now, period)) > 0:
+            return Plan(requeue_after=left)
+        plan = Look(autoscaler, view, now).plan()
+        return plan if plan.fetch else replace(plan, requeue_after=period)
+
+    return Controller(
+        "horizontal-pod-autoscaler",
+        primary=(Watch(AUTOSCALERS, indexes=("namespace",), matters=asked),),
+        reconcile=reconcile,
+        watches=(Watch(PODS, indexes=("namespace", "label")),),
+    )

@@ -1,13 +1,14 @@
-"""How many pods a resource metric asks for. Pure arithmetic over pods and what they use.
+"""How many pods a metric asks for. Pure arithmetic over pods and what is measured of them, in milli units.
 
 Source: "Horizontal Pod Autoscaling", algorithm details; pkg/controller/podautoscaler/replica_calculator.go.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
-from podling.api.objects import Object, condition, get, is_deleting, name_of
+from podling.api import durations
+from podling.api.objects import Object, condition, get, is_deleting, name_of, namespace_of
 from podling.api.timestamps import parse
 from podling.base import quantity
 from podling.controllers import pods as pod_facts
@@ -33,12 +34,24 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One of `utilization` (percent of the request) and `average` (milli units a pod) is what is aimed at."""
+    """One of `utilization` (percent of the request) and `average` (milli units a pod) is what is aimed at.
 
-    resource: str
+    `resource` is empty for a metric that is none.
+    """
+
+    resource: str = ""
     container: str = ""
     utilization: int | None = None
     average: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What was measured of a pod, over `window` seconds until `at`."""
+
+    milli: int
+    at: float
+    window: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +71,38 @@ class _Groups:
     ignored: set[str] = field(default_factory=set)
 
 
+def values_of(target: Target, metrics: Iterable[Object]) -> dict[str, Value]:
+    """What pods use, by name, from their PodMetrics. A pod of which it isn't known is left out. Raises NoMetrics."""
+    found: dict[str, Value] = {}
+    for one in metrics:
+        containers = [each for each in one.get("containers") or () if target.container in ("", each["name"])]
+        if target.container and not containers:
+            where = f"{namespace_of(one)}/{name_of(one)}"
+            raise NoMetrics(f"container {target.container} not present in metrics for pod {where}")
+        amounts = [get(each, "usage", {}).get(target.resource) for each in containers]
+        if amounts and None not in amounts:
+            milli = sum(quantity.parse(amount).milli for amount in amounts)
+            found[name_of(one)] = Value(milli, parse(one["timestamp"]), durations.parse(one.get("window") or "0s"))
+    return found
+
+
 def propose(
-    target: Target, pods: list[Object], usage: Mapping[str, Object], current: int, tolerance: Tolerance, now: float
+    target: Target, pods: Sequence[Object], values: Mapping[str, Value], current: int, tolerance: Tolerance, now: float
 ) -> Proposal:
-    """`usage` has the PodMetrics by the pod's name. Raises NoMetrics."""
-    used = {name: amount for name, one in usage.items() if (amount := _used(target, one)) is not None}
-    if not any(name_of(pod) in used for pod in pods):
-        raise NoMetrics(f"no metrics returned from resource metrics API for {target.resource}")
-    groups = _sort(target.resource, pods, usage, used, now)
-    counted = {name_of(pod): used[name_of(pod)] for pod in pods if name_of(pod) in used}
-    for name in groups.unready | groups.ignored:
-        counted.pop(name, None)
+    """`values` by the pod's name. Raises NoMetrics."""
+    if not pods:
+        raise NoMetrics("no pods returned by selector while calculating replica count")
+    groups = _sort(target.resource, pods, values, now)
+    measure = _Measure(target, {name_of(pod): request_of(pod, target) for pod in pods} if target.utilization is not None else {})
+    left_out = groups.unready | groups.ignored
+    counted = {name: values[name].milli for pod in pods if (name := name_of(pod)) in values and name not in left_out}
     if not counted:
         raise NoMetrics("did not receive metrics for targeted pods (pods might be unready)")
-    measure = _Measure(target, {name_of(pod): pod for pod in pods})
     average = sum(counted.values()) // len(counted)
     return Proposal(_number(measure, groups, counted, current, tolerance), average, measure.utilization(counted))
 
 
-def _used(target: Target, metrics: Object) -> int | None:
-    """What the pod, or its one container, uses in milli units; None where nothing is known."""
-    chosen = [one for one in metrics.get("containers") or () if target.container in ("", one["name"])]
-    amounts = [get(one, f"usage.{target.resource}") for one in chosen]
-    if not amounts or any(amount is None for amount in amounts):
-        return None
-    return sum(quantity.parse(amount).milli for amount in amounts)
-
-
-def _sort(resource: str, pods: list[Object], usage: Mapping[str, Object], used: Mapping[str, int], now: float) -> _Groups:
+def _sort(resource: str, pods: Iterable[Object], values: Mapping[str, Value], now: float) -> _Groups:
     groups = _Groups()
     for pod in pods:
         name = name_of(pod)
@@ -93,49 +110,63 @@ def _sort(resource: str, pods: list[Object], usage: Mapping[str, Object], used: 
             groups.ignored.add(name)
         elif pod_facts.phase(pod) == "Pending":
             groups.unready.add(name)
-        elif name not in used:
+        elif name not in values:
             groups.missing.add(name)
-        elif resource == "cpu" and _starts(pod, usage[name], now):
+        elif resource == "cpu" and _starts(pod, values[name], now):
             groups.unready.add(name)
         else:
             groups.ready += 1
     return groups
 
 
-def _starts(pod: Object, metrics: Object, now: float) -> bool:
+def _starts(pod: Object, value: Value, now: float) -> bool:
     """Whether what it uses is still that of its start."""
     ready, started = condition(pod, "Ready"), get(pod, "status.startTime")
     if ready is None or started is None:
         return True
     since = parse(ready.get("lastTransitionTime") or started)
     if parse(started) + CPU_INITIALIZATION > now:
-        window = float(str(metrics.get("window") or "0s").rstrip("s") or 0)
-        return ready["status"] == "False" or parse(metrics["timestamp"]) < since + window
+        return ready["status"] == "False" or value.at < since + value.window
     return ready["status"] == "False" and parse(started) + INITIAL_READINESS > since
+
+
+def request_of(pod: Object, target: Target) -> int:
+    """What the pod, or its one container, asks for in milli units. Raises NoMetrics where it isn't said."""
+    whole = get(pod, "spec.resources.requests")
+    if whole and not target.container:
+        if target.resource not in whole:
+            raise NoMetrics(f"missing pod-level request for {target.resource} in Pod {name_of(pod)}")
+        return quantity.parse(whole[target.resource]).milli
+    containers = [each for each in _lasting(pod) if target.container in ("", each["name"])]
+    if not containers:
+        raise NoMetrics(f"container {target.container} not found in Pod {name_of(pod)}")
+    return sum(_request(each, target.resource, name_of(pod)) for each in containers)
+
+
+def _request(container: Object, resource: str, pod: str) -> int:
+    amount = get(container, "resources.requests", {}).get(resource)
+    if amount is None:
+        raise NoMetrics(f"missing request for {resource} in container {container['name']} of Pod {pod}")
+    return quantity.parse(amount).milli
+
+
+def _lasting(pod: Object) -> Iterator[Object]:
+    """The containers that run as long as the pod does."""
+    yield from pod["spec"]["containers"]
+    yield from (each for each in pod["spec"].get("initContainers") or () if each.get("restartPolicy") == "Always")
 
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """What amounts mean against the target."""
+    """What amounts mean against the target. `requests` are those of all pods, by name, where they matter."""
 
     target: Target
-    pods: Mapping[str, Object]
-
-    def request(self, name: str) -> int:
-        """Of the pod in milli units. Raises NoMetrics where a container has none."""
-        pod, total = self.pods[name], 0
-        for container in pod["spec"]["containers"]:
-            if self.target.container in ("", container["name"]):
-                amount = get(container, "resources.requests", {}).get(self.target.resource)
-                if amount is None:
-                    raise NoMetrics(f"missing request for {self.target.resource} in container {container['name']} of Pod {name}")
-                total += quantity.parse(amount).milli
-        return total
+    requests: Mapping[str, int]
 
     def utilization(self, amounts: Mapping[str, int]) -> int | None:
         if self.target.utilization is None:
             return None
-        asked = sum(self.request(name) for name in amounts)
+        asked = sum(self.requests[name] for name in amounts)
         if not asked:
             raise NoMetrics("no metrics returned matched known pods")
         return sum(amounts.values()) * 100 // asked
@@ -144,13 +175,13 @@ class _Measure:
         """Used over wanted: above 1 more pods are needed."""
         if (percent := self.utilization(amounts)) is not None:
             return percent / float(self.target.utilization or 1)
-        return sum(amounts.values()) / len(amounts) / float(self.target.average or 1)
+        return sum(amounts.values()) // len(amounts) / float(self.target.average or 1)
 
     def full(self, name: str) -> int:
         """What a pod of which nothing is known uses at most, for a careful way down."""
         if self.target.utilization is None:
             return self.target.average or 0
-        return self.request(name) * max(100, self.target.utilization) // 100
+        return self.requests[name] * max(100, self.target.utilization) // 100
 
 
 def _number(measure: _Measure, groups: _Groups, counted: dict[str, int], current: int, tolerance: Tolerance) -> int:
@@ -169,3 +200,22 @@ def _number(measure: _Measure, groups: _Groups, counted: dict[str, int], current
         return current
     number = ceil(careful * len(assumed))
     return max(number, current) if careful > 1.0 else min(number, current)
+
+
+def propose_by_value(value: int, target: int, pods: Sequence[Object], current: int, tolerance: Tolerance) -> int:
+    """For a metric of one thing that all pods together are to bring to its target. Raises NoMetrics."""
+    ratio = value / target
+    if current == 0:
+        return ceil(ratio)
+    if tolerance.covers(ratio):
+        return current
+    if not pods:
+        raise NoMetrics("unable to calculate ready pods: no pods returned by selector while calculating replica count")
+    return ceil(ratio * sum(pod_facts.phase(pod) == "Running" and pod_facts.is_ready(pod) for pod in pods))
+
+
+def propose_by_share(value: int, target: int, running: int, tolerance: Tolerance) -> Proposal:
+    """For a metric of one thing of which each pod is to have no more than its share; `running` is how many there are."""
+    ratio = value / (target * running) if running else float("inf")
+    number = running if tolerance.covers(ratio) else ceil(value / target)
+    return Proposal(number, ceil(value / running) if running else value)
