@@ -8,7 +8,7 @@ import pytest
 from podling.aio.http import Request, Response
 from podling.api.objects import Object, condition, name_of
 from podling.api.timestamps import rfc3339
-from podling.client.resource import AUTOSCALERS, DEPLOYMENTS, EVENTS, PODS
+from podling.client.resource import AUTOSCALERS, DEFINITIONS, DEPLOYMENTS, EVENTS, PODS, STATEFUL_SETS, Resource
 from podling.controllers.autoscaling.behavior import Memory, limit
 from podling.controllers.autoscaling.replicas import (
     NoMetrics,
@@ -259,3 +259,163 @@ async def test_without_metrics_it_says_so_and_holds_the_bounds(cluster: Simulati
     able = condition({"status": await state(cluster)}, "AbleToScale")
     assert able is not None
     assert (able["status"], able["reason"]) == ("False", "FailedGetScale")
+
+
+# custom, object and external metrics; custom targets
+
+TYPES = ("Pods", "Object", "External")
+ABOUT = {"apiVersion": "v1", "kind": "Service", "name": "front"}
+SOURCES = {
+    "Pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}},
+    "Object": {"metric": {"name": "hits"}, "describedObject": ABOUT, "target": {"type": "Value", "value": "10"}},
+    "External": {
+        "metric": {"name": "queue", "selector": {"matchLabels": {"name": "jobs"}}},
+        "target": {"type": "AverageValue", "averageValue": "10"},
+    },
+}
+WORDS = {
+    "Pods": "unable to get metric hits: unable to fetch metrics from custom metrics API: "
+    "no custom metrics API (custom.metrics.k8s.io) registered",
+    "Object": "unable to get metric hits: Service on default front/unable to fetch metrics from custom metrics API: "
+    "no custom metrics API (custom.metrics.k8s.io) registered",
+    "External": "failed to get queue external metric: unable to get external metric default/queue/&LabelSelector{MatchLabels:"
+    "map[string]string{name: jobs,},MatchExpressions:[]LabelSelectorRequirement{},}: unable to fetch metrics from external "
+    "metrics API: the server could not find the requested resource (get queue.external.metrics.k8s.io)",
+}
+
+
+def by(*kinds: str, **spec: Any) -> Object:
+    return autoscaler(metrics=[{"type": kind, kind[0].lower() + kind[1:]: SOURCES[kind]} for kind in kinds], **spec)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+async def test_a_metric_that_nobody_serves(cluster: Simulation, kind: str) -> None:
+    await cluster.client.create(DEPLOYMENTS, deployment("web", 2, "web:1"))
+    await cluster.advance(1)
+    await cluster.client.create(AUTOSCALERS, by(kind))
+    await cluster.advance(5)
+    found = await state(cluster)
+    active = condition({"status": found}, "ScalingActive")
+    assert active is not None
+    assert (active["status"], active["reason"]) == ("False", f"FailedGet{kind}Metric")
+    assert active["message"] == f"the HPA was unable to compute the replica count: {WORDS[kind]}"
+    assert (found["currentReplicas"], found["desiredReplicas"], found["currentMetrics"]) == (2, 0, [{"type": ""}])
+    told = {event["reason"]: event["message"] for event in (await cluster.client.list(EVENTS, "default")).items}
+    assert told[f"FailedGet{kind}Metric"] == WORDS[kind]
+    assert told["FailedComputeMetricsReplicas"].startswith("invalid metrics (1 invalid out of 1), first error is: failed to get ")
+
+
+class Adapter:
+    """APIs of custom and external metrics; `values` are those of each pod, of the service, and of the queue."""
+
+    def __init__(self) -> None:
+        self.values = {"Pods": "10", "Object": "10", "External": "20"}
+        self.asked: set[str] = set()
+
+    async def __call__(self, handle: Handle, request: Request) -> Response | None:
+        if request.path == "/apis/custom.metrics.k8s.io":
+            return Response(200, orjson.dumps({"preferredVersion": {"version": "v1beta2"}}))
+        if "metrics.k8s.io/" not in request.path:
+            return await handle(request)
+        self.asked.add(f"{request.path}?{request.raw_query}")
+        kind = "External" if "/external" in request.path else "Pods" if "/pods/" in request.path else "Object"
+        names = ["web-0", "web-1"] if kind == "Pods" else ["front"]
+        items = [
+            {"describedObject": {"name": name}, "timestamp": "2026-01-01T00:00:00Z", "value": self.values[kind]} for name in names
+        ]
+        return Response(200, orjson.dumps({"metadata": {}, "items": items}))
+
+
+async def test_the_number_by_metrics_of_others() -> None:
+    async with Simulation(nodes=3, controlled=False) as cluster:
+        adapter = Adapter()
+        cluster.start_controllers(reach=adapter)
+        stateful = {**deployment("web", 2, "web:1"), "kind": "StatefulSet"}
+        stateful["spec"] |= {"serviceName": "web", "podManagementPolicy": "Parallel"}
+        await cluster.client.create(STATEFUL_SETS, stateful)
+        target = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web"}
+        await cluster.client.create(AUTOSCALERS, by(*TYPES, scaleTargetRef=target))
+        await cluster.advance(16)
+        found = await state(cluster)
+        assert found["desiredReplicas"] == 2
+        assert [one["type"] for one in found["currentMetrics"]] == list(TYPES)
+        assert found["currentMetrics"][2]["external"] == {
+            "metric": SOURCES["External"]["metric"],
+            "current": {"averageValue": "10"},
+        }
+        assert adapter.asked == {
+            "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/hits?labelSelector=app%3Dweb",
+            "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/services/front/hits?",
+            "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/queue?labelSelector=name%3Djobs",
+        }
+        adapter.values |= {"Pods": "15", "External": "40"}  # three pods, and four: the most counts
+        await cluster.advance(15)
+        assert (await state(cluster))["desiredReplicas"] == 4
+        told = {event["message"] for event in (await cluster.client.list(EVENTS, "default")).items}
+        assert any(message.startswith("New size: 4; reason: external metric queue(&LabelSelector{") for message in told)
+
+
+async def test_a_custom_resource_is_scaled(cluster: Simulation) -> None:
+    """Whatever has a scale; bounds hold without metrics."""
+    await cluster.client.create(DEFINITIONS, GADGETS)
+    await cluster.advance(5)
+    gadget = {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": "web"}, "spec": {"size": 1}}
+    await cluster.client.create(GADGET, gadget, "default")
+    target = {"apiVersion": "example.com/v1", "kind": "Gadget", "name": "web"}
+    await cluster.client.create(AUTOSCALERS, autoscaler(minReplicas=3, scaleTargetRef=target))
+    await cluster.advance(5)
+    assert (await cluster.client.get(GADGET, "web", "default"))["spec"]["size"] == 3
+    await cluster.advance(30)  # now its metrics would count, but its status names no pods
+    active = condition({"status": await state(cluster)}, "ScalingActive")
+    assert active is not None
+    assert (active["reason"], active["message"]) == ("InvalidSelector", "the HPA target's scale is missing a selector")
+
+
+GADGET = Resource("example.com", "v1", "gadgets", kind="Gadget")
+GADGETS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "gadgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "gadgets", "kind": "Gadget", "singular": "gadget"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                "subresources": {
+                    "status": {},
+                    "scale": {
+                        "specReplicasPath": ".spec.size",
+                        "statusReplicasPath": ".status.size",
+                        "labelSelectorPath": ".status.selector",
+                    },
+                },
+            }
+        ],
+    },
+}
+
+
+async def test_targets_that_are_not_there_and_pods_of_two(cluster: Simulation) -> None:
+    none = {"apiVersion": "example.com/v1", "kind": "Nothing", "name": "web"}
+    await cluster.client.create(AUTOSCALERS, autoscaler(scaleTargetRef=none))
+    await cluster.advance(2)
+    able = condition({"status": await state(cluster)}, "AbleToScale")
+    assert able is not None
+    words = (
+        'the HPA controller was unable to get the target\'s current scale: no matches for kind "Nothing" in group "example.com"'
+    )
+    assert (able["reason"], able["message"]) == ("FailedGetScale", words)
+    await cluster.client.delete(AUTOSCALERS, "web", "default")
+    await cluster.client.create(DEPLOYMENTS, deployment("web", 2, "web:1"))
+    for name in ("web", "again"):
+        await cluster.client.create(AUTOSCALERS, autoscaler() | {"metadata": {"name": name, "namespace": "default"}})
+    await cluster.advance(40)
+    active = condition({"status": await state(cluster)}, "ScalingActive")
+    assert active is not None
+    words = "pods by selector app=web are controlled by multiple HPAs: [default/again default/web]"
+    assert (active["reason"], active["message"]) == ("AmbiguousSelector", words)

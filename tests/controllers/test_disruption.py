@@ -17,7 +17,7 @@ from podling.client.resource import (
 )
 from podling.controllers import disruption
 from podling.controllers.plan import Event, Plan
-from podling.controllers.view import View
+from podling.controllers.view import Fetched, View
 from podling.testing.simulation import Simulation
 
 NOW = 1_700_000_000.0
@@ -84,13 +84,52 @@ def test_what_cannot_be_told() -> None:
     assert [one.reason for one in plan_for(budget(minAvailable=1)).actions if isinstance(one, Event)] == ["NoPods"]
     alone = plan_for(budget(maxUnavailable=1), pod("a", owner=None))
     assert [one.reason for one in alone.actions if isinstance(one, Event)] == ["UnmanagedPods"]
-    daemon = {**SET, "kind": "DaemonSet"}
-    plan = plan_for(budget(maxUnavailable=1), pod("a", owner=daemon))
+    for owner, message in (
+        ({**SET, "kind": "DaemonSet"}, "daemonsets.apps does not implement the scale subresource"),
+        ({**SET, "kind": "Gadget"}, 'no matches for kind "Gadget" in group "apps"'),
+        ({**SET, "metadata": {**SET["metadata"], "name": "gone"}}, 'found no controllers for pod "a"'),
+    ):
+        plan = asked(budget(maxUnavailable=1), pod("a", owner=owner), SERVED)
+        assert plan.status is not None
+        told = condition({"status": plan.status}, "DisruptionAllowed")
+        assert told is not None
+        assert (told["reason"], plan.status["disruptionsAllowed"], told["message"]) == ("SyncFailed", 0, message)
+
+
+MISSING = Fetched({}, "the server could not find the requested resource", 404)
+SERVED = {
+    "/apis/apps": Fetched({"versions": [{"version": "v1"}]}),
+    "/apis/apps/v1": Fetched({"resources": [{"name": "daemonsets", "kind": "DaemonSet", "namespaced": True}]}),
+    "/apis/example.com": Fetched({"versions": [{"version": "v1"}]}),
+    "/apis/example.com/v1": Fetched(
+        {
+            "resources": [
+                {"name": "widgets", "kind": "Widget", "namespaced": True},
+                {"name": "widgets/scale", "kind": "Scale", "namespaced": True},
+            ]
+        }
+    ),
+    "/apis/example.com/v1/namespaces/default/widgets/web/scale": Fetched({"metadata": {"uid": "w"}, "spec": {"replicas": 5}}),
+}
+
+
+def asked(obj: Object, one: Object, answers: dict[str, Fetched]) -> Plan:
+    """The plan when all that it wants to know has been fetched."""
+    known = {BUDGETS: [obj], PODS: [one], REPLICA_SETS: [SET], DEPLOYMENTS: [], REPLICATION_CONTROLLERS: [], STATEFUL_SETS: []}
+    fetched: dict[str, Fetched] = {}
+    for _ in range(5):
+        plan = disruption.reconcile(obj, View.of(known, fetched=fetched), NOW)
+        if not plan.fetch:
+            return plan
+        fetched |= {path: answers.get(path, MISSING) for path in plan.fetch}
+    raise AssertionError(f"it asks again and again for {plan.fetch}")
+
+
+def test_a_custom_owner_is_asked_for_its_scale() -> None:
+    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "web", "namespace": "default", "uid": "w"}}
+    plan = asked(budget(maxUnavailable=1), pod("a", owner=widget), SERVED)
     assert plan.status is not None
-    told = condition({"status": plan.status}, "DisruptionAllowed")
-    assert told is not None
-    assert (told["reason"], plan.status["disruptionsAllowed"]) == ("SyncFailed", 0)
-    assert told["message"] == "daemonsets.apps does not implement the scale subresource"
+    assert (plan.status["expectedPods"], plan.status["desiredHealthy"]) == (5, 4)
 
 
 # evictions

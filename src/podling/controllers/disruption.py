@@ -21,8 +21,9 @@ from podling.api.objects import (
     with_condition,
 )
 from podling.api.timestamps import parse, rfc3339
-from podling.client.resource import BUDGETS, DEPLOYMENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS, Resource
+from podling.client.resource import BUDGETS, DEPLOYMENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 from podling.controllers import pods as pod_facts
+from podling.controllers.asks import Answers, Need, NoMatch, Refused, has_scale, resource_of, scale_of
 from podling.controllers.controller import Controller, Watch
 from podling.controllers.plan import Action, Event, Plan, sooner
 from podling.controllers.view import Key, View
@@ -57,6 +58,8 @@ def reconcile(budget: Object, view: View, now: float) -> Plan:
     events += late
     try:
         wanted = count(budget, pods, view)
+    except Need as need:
+        return Plan(fetch=need.paths)
     except CannotTell as error:
         text = f"Failed to calculate the number of expected pods: {error}"
         return Plan(
@@ -87,7 +90,7 @@ def _disrupted(budget: Object, pods: list[Object], now: float) -> tuple[Object, 
 
 
 def count(budget: Object, pods: list[Object], view: View) -> Wanted:
-    """Raises CannotTell."""
+    """Raises CannotTell, Need."""
     spec = budget["spec"]
     if (most := spec.get("maxUnavailable")) is not None:
         expected, unmanaged = _expected(pods, view)
@@ -108,18 +111,26 @@ def _expected(pods: list[Object], view: View) -> tuple[int, list[Object]]:
         if owner is None:
             unmanaged.append(pod)
         elif owner["uid"] not in sizes:
-            uid, size = _size(owner, namespace_of(pod), view)
+            found = _size(owner, namespace_of(pod), view)
+            if found is None:
+                raise CannotTell(f'found no controllers for pod "{name_of(pod)}"')
+            uid, size = found
             sizes[owner["uid"]] = 0 if uid in sizes else size
             sizes.setdefault(uid, 0)
     return sum(sizes.values()), unmanaged
 
 
-def _size(reference: Object, namespace: str, view: View) -> tuple[str, int]:
-    """The uid and size of who decides on the number: a ReplicaSet's Deployment, where it has one."""
-    resource = _scaled_resource(reference)
+def _size(reference: Object, namespace: str, view: View) -> tuple[str, int] | None:
+    """The uid and size of who decides on the number: a ReplicaSet's Deployment, where it has one. None where it has gone.
+
+    Raises CannotTell, Need.
+    """
+    resource = SCALED.get((group_of(reference["apiVersion"]), reference["kind"]))
+    if resource is None:
+        return _asked(reference, namespace, Answers(view.fetched))
     owner = view.get(resource, reference["name"], namespace)
     if owner is None or uid_of(owner) != reference["uid"]:
-        return reference["uid"], 0
+        return None
     above = controller_of(owner)
     if above is not None and (group_of(above["apiVersion"]), above["kind"]) in SCALED:
         return _size(above, namespace, view)
@@ -127,12 +138,20 @@ def _size(reference: Object, namespace: str, view: View) -> tuple[str, int]:
     return uid_of(owner), 1 if replicas is None else int(replicas)
 
 
-def _scaled_resource(reference: Object) -> Resource:
-    resource = SCALED.get((group_of(reference["apiVersion"]), reference["kind"]))
-    if resource is None:
-        plural = f"{reference['kind'].lower()}s"
-        raise CannotTell(f"{plural}.{group_of(reference['apiVersion'])} does not implement the scale subresource")
-    return resource
+def _asked(reference: Object, namespace: str, answers: Answers) -> tuple[str, int] | None:
+    """Of an owner whose scale has to be asked for: a custom resource. Raises CannotTell, Need."""
+    try:
+        resource = resource_of(answers, reference["apiVersion"], reference["kind"])
+        scale = scale_of(answers, resource, namespace, reference["name"])
+    except NoMatch as error:
+        raise CannotTell(str(error)) from None
+    except Refused as error:
+        if error.code != 404:
+            raise CannotTell(str(error)) from None
+        if not has_scale(answers, resource):
+            raise CannotTell(f"{resource} does not implement the scale subresource") from None
+        return None
+    return (reference["uid"], get(scale, "spec.replicas", 0)) if uid_of(scale) == reference["uid"] else None
 
 
 def _status(budget: Object, wanted: Wanted, healthy: int, disrupted: Object, now: float) -> Object:
