@@ -80,6 +80,7 @@ async def serve(config: Config, step: Callable[[str], None]) -> AsyncIterator[No
         node = NodeAgent(engine, clients[0], node_config(config), clock, peers=clients[1])
         stack.push_async_callback(node.close)
         await node.start()
+        stack.push_async_callback(node.shut_down)
         tasks.start(follow(clock, pki / "kubelet.crt", node.renew), "certificate of the kubelet's API")
         yield
 

@@ -1,6 +1,7 @@
 """Take a podling down by what is there, not by what was recorded: it works after a crash, and twice."""
 
 import asyncio
+import contextlib
 import os
 import select
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from podling.app import contexts, nodes, processes, segment
 from podling.app.config import Config
-from podling.base.errors import Failed
+from podling.base.errors import Failed, InvalidInput
 from podling.linux import link
 from podling.linux.cgroup import Group
 from podling.linux.mount import mounts_below, umount
@@ -19,6 +20,7 @@ from podling.linux.netlink import Netlink
 from podling.linux.nft import Nft
 from podling.linux.process import send_signal
 from podling.network.base import Names
+from podling.node import settings
 from podling.node.place import NodeConfig
 
 Show = Callable[[str], None]
@@ -29,7 +31,7 @@ def take_down(config: Config, *, purge: bool, grace: float, show: Show) -> None:
     """Stop the processes and the containers, take mounts, links, rules and cgroups away; with `purge` the data as well."""
     for name, pid_file in reversed(nodes.pid_files(config).items()):
         show(f"stopping the {name}")
-        processes.stop(pid_file, grace=10.0)
+        processes.stop(pid_file, grace=10.0 + _shutdown_seconds(config))
     everyone = [*nodes.existing(config), config]
     show("stopping containers")
     for node in everyone:
@@ -45,6 +47,13 @@ def take_down(config: Config, *, purge: bool, grace: float, show: Show) -> None:
         contexts.remove(config)
         shutil.rmtree(config.root, ignore_errors=True)
         shutil.rmtree(config.run, ignore_errors=True)
+
+
+def _shutdown_seconds(config: Config) -> float:
+    """How long an agent may take to end its pods."""
+    with contextlib.suppress(InvalidInput):  # what it was started with may be gone
+        return settings.load(Path(config.kubelet_config) if config.kubelet_config else None).shutdown.total
+    return 0.0
 
 
 def end_containers(config: Config, grace: float) -> None:

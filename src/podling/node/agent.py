@@ -3,11 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 
 from podling.aio.clock import Clock
 from podling.aio.tasks import Tasks
 from podling.base.ids import jitter
 from podling.client.client import Client
+from podling.client.errors import FAILURES
 from podling.client.events import EventRecorder
 from podling.client.informer import Informers, Scope
 from podling.client.resource import ENDPOINT_SLICES, NODES, PODS, SERVICES
@@ -24,10 +26,11 @@ from podling.node.kubelet.server import KubeletServer
 from podling.node.kubelet.stats.collector import Collector
 from podling.node.kubelet.stats.endpoints import Stats, tallies_of
 from podling.node.kubelet.stats.reader import Reader
+from podling.node.leaving import leave, priority_of
 from podling.node.network import PodNetwork
 from podling.node.place import NodeConfig
-from podling.node.pod.state import State
 from podling.node.pods import Pods
+from podling.node.pressure.keeper import Keeper
 from podling.node.proxy import table
 from podling.node.proxy.proxy import Proxy
 from podling.node.proxy.table import Ranges
@@ -62,7 +65,8 @@ class NodeAgent:
         self._runtime = EngineRuntime(engine, self._network)
         self._registration = Registration(config, client, clock, self._runtime)
         self._nft = Nft()
-        self._parts: list[Pods | Proxy | ClusterDns | KubeletServer | Sources | Informers] = []
+        self._pods: Pods | None = None
+        self._parts: list[Keeper | Pods | Proxy | ClusterDns | KubeletServer | Sources | Informers] = []
         self._volumes = Volumes(config.pods)
 
     async def start(self) -> None:
@@ -75,6 +79,7 @@ class NodeAgent:
         await self._registration.renew()  # first: who judges a silent node goes by the lease
         await self._registration.report()
         self._tasks.start(self._registration.run(), "lease")
+        self._tasks.start(self._registration.tell_changes(), "conditions")
 
     async def _place(self, pods: str) -> str:
         """The node's range, waited for if it has none yet; with it, routes to and from the other nodes."""
@@ -142,26 +147,26 @@ class NodeAgent:
         )
         pods = Pods(crew, self._own_pods, self._registration.room, self._registration.look, lambda: self._registration.node)
         access = Access(self._client, clock, config.name, (API_SERVER,))
-        server = KubeletServer(pods, self._runtime, clock, access, self._stats(pods))
+        collector = self._collector(pods)
+        stats = Stats(collector, pods.states, lambda: tallies_of(pods), version(), config.cpus, clock.now())
+        server = KubeletServer(pods, self._runtime, clock, access, stats)
+        keeper = Keeper(config, clock, self._runtime, recorder, collector, lambda: pods, self._registration.press)
         self._tls = _server_context(config)
         await server.start(config.address, config.kubelet_port, self._tls)
-        self._parts += [server, sources, pods]
+        self._parts += [server, sources, pods, keeper]
         await pods.start()
+        self._pods = pods
+        keeper.start()
 
-    def _stats(self, pods: Pods) -> Stats:
-        """What the node tells of its use: nothing is read until somebody asks."""
+    def _collector(self, pods: Pods) -> Collector:
+        """What the node uses: nothing is read until somebody asks."""
         config, clock = self.config, self._clock
 
         def layer(id: str) -> tuple[int, int]:
             found = self._engine.images.snapshots.usage(id)
             return found.size, found.inodes
 
-        def states() -> list[State]:
-            return [worker.state for worker in pods]
-
-        reader = Reader(config, clock, layer)
-        collector = Collector(reader, self._runtime, self._engine.root, clock, states)
-        return Stats(collector, states, lambda: tallies_of(pods), version(), config.cpus, clock.now())
+        return Collector(Reader(config, clock, layer), self._runtime, self._engine.root, clock, pods.states)
 
     def _service_variables(self, namespace: str) -> Mapping[str, str]:
         """Those of the namespace's services, and of the API server's; "" for the latter alone."""
@@ -173,6 +178,16 @@ class NodeAgent:
         """Show the certificate that is on disk now, in connections from here on."""
         if self._tls is not None:
             self._tls.load_cert_chain(self.config.certificate, self.config.key)
+
+    async def shut_down(self) -> None:
+        """The machine goes down: end the pods as the settings say, which by default is not at all."""
+        shutdown = self.config.settings.shutdown
+        if not shutdown.total or self._pods is None:
+            return
+        self._registration.leaving = True
+        with suppress(*FAILURES):
+            await self._registration.report(ready=False)
+        await leave([(priority_of(w.state.pod), w) for w in self._pods if w.claim is not None], shutdown)
 
     async def close(self) -> None:
         """Stop; safe to call twice."""

@@ -161,6 +161,13 @@ class EngineRuntime:
         credentials = Credentials(login.username, login.password) if login else ANONYMOUS
         return _facts(await self._engine.images.pull(reference, credentials=credentials), reference)
 
+    async def remove_image(self, id: str) -> None:
+        if users := [container.name for container in self._engine.containers.list() if container.image_id == id]:
+            raise Conflict(f"image {id} is used by container {users[0]}")
+        for gone in await self._engine.images.remove(id, force=True):
+            if name := gone.untagged or gone.deleted:
+                self._engine.events.publish("image", "untag" if gone.untagged else "delete", name, {"name": name})
+
     async def images(self) -> list[HeldImage]:
         return [HeldImage(image.id, image.tags + image.digests, image.size) for image in self._engine.images.all()]
 

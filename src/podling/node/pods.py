@@ -17,7 +17,7 @@ from podling.node.launch import termination_file
 from podling.node.manifests import is_static, mirrored
 from podling.node.pod.lifecycle import begin, restore
 from podling.node.pod.spec import DEFAULT_GRACE, Object, key_of, uid_of
-from podling.node.pod.state import Doomed, Exit, Found, Granted, NotGranted, RoomMade, Seen, Vanished
+from podling.node.pod.state import Doomed, Exit, Found, Granted, NotGranted, RoomMade, Seen, State, Vanished
 from podling.node.runtime import Held
 from podling.node.static_pods import StaticPods
 from podling.node.worker import PodWorker
@@ -82,6 +82,9 @@ class Pods:
         """Something that the pod's volumes are made of has changed."""
         if worker := self._workers.get(uid):
             worker.refresh()
+
+    def states(self) -> list[State]:
+        return [worker.state for worker in self]
 
     def __iter__(self) -> Iterator[PodWorker]:
         return iter(list(self._workers.values()))

@@ -3,6 +3,7 @@
 Source: Kubernetes, "Nodes", "Node Status", "Leases"; well-known labels.
 """
 
+import asyncio
 import logging
 import os
 import platform
@@ -33,6 +34,12 @@ _PRESSURES = {
     "MemoryPressure": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     "DiskPressure": ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     "PIDPressure": ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+}
+
+_WANTS = {
+    "MemoryPressure": ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    "DiskPressure": ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    "PIDPressure": ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
 }
 
 
@@ -111,14 +118,21 @@ def capacity_of(config: NodeConfig, machine: Machine) -> dict[str, str]:
 
 
 def node_status(
-    config: NodeConfig, machine: Machine, images: Sequence[HeldImage], old: Sequence[Object], now: float, *, ready: bool = True
+    config: NodeConfig,
+    machine: Machine,
+    images: Sequence[HeldImage],
+    old: Sequence[Object],
+    now: float,
+    *,
+    ready: bool = True,
+    pressures: Sequence[str] = (),
 ) -> Object:
     """The status; `old` are the conditions known, for the times of their transitions."""
     capacity = capacity_of(config, machine)
     return {
         "capacity": capacity,
         "allocatable": capacity,
-        "conditions": _conditions(old, now, ready),
+        "conditions": _conditions(old, now, ready, pressures),
         "addresses": [{"type": "InternalIP", "address": config.address}, {"type": "Hostname", "address": config.name}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": config.kubelet_port}},
         "nodeInfo": {
@@ -144,13 +158,14 @@ def _images(images: Sequence[HeldImage]) -> list[Object]:
     return [{"names": list(image.names), "sizeBytes": image.size} for image in largest]
 
 
-def _conditions(old: Sequence[Object], now: float, ready: bool) -> list[Object]:
+def _conditions(old: Sequence[Object], now: float, ready: bool, pressures: Sequence[str]) -> list[Object]:
     known = {condition["type"]: condition for condition in old}
     verdicts = {kind: ("False", reason, message) for kind, (reason, message) in _PRESSURES.items()}
+    verdicts |= {kind: ("True", *_WANTS[kind]) for kind in pressures}
     verdicts["Ready"] = (
         ("True", "KubeletReady", "kubelet is posting ready status")
         if ready
-        else ("False", "KubeletNotReady", "the node agent is shutting down")
+        else ("False", "KubeletNotReady", "node is shutting down")
     )
     return [_condition(kind, *verdict, known.get(kind), now) for kind, verdict in verdicts.items()]
 
@@ -178,6 +193,9 @@ class Registration:
         self._runtime = runtime
         self._machine: Machine | None = None
         self.node: Object = {}
+        self._pressures: tuple[str, ...] = ()
+        self._changed = asyncio.Event()
+        self.leaving = False
 
     async def register(self) -> Object:
         """Make the Node, or take the one that is there; tries until the API server answers. The node as it is now."""
@@ -215,8 +233,28 @@ class Registration:
             allocatable=allocatable_of({"status": {"allocatable": {**known, **own}}}),
             labels=self.node["metadata"].get("labels") or {},
             taints=tuple(self.node["spec"].get("taints") or ()),
+            pressures=self._pressures,
+            leaving=self.leaving,
             sysctls=self._config.settings.sysctls,
         )
+
+    def press(self, conditions: tuple[str, ...]) -> None:
+        """These conditions of want hold now: the API is told soon."""
+        if conditions != self._pressures:
+            self._pressures = conditions
+            self._changed.set()
+
+    async def tell_changes(self) -> None:
+        """Write the status whenever the conditions have changed, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self.report()
+            except FAILURES as error:
+                log.warning("conditions of node %s are not written, again soon: %s", self._config.name, error)
+                self._changed.set()
+                await self._clock.sleep(1.0)
 
     async def look(self) -> None:
         """Have the Node as the API server knows it now; as before where it doesn't answer."""
@@ -230,7 +268,15 @@ class Registration:
         assert self._machine is not None
         old = (self.node.get("status") or {}).get("conditions") or []
         images = await self._runtime.images()
-        status = node_status(self._config, self._machine, images, old, self._clock.now(), ready=ready)
+        status = node_status(
+            self._config,
+            self._machine,
+            images,
+            old,
+            self._clock.now(),
+            ready=ready and not self.leaving,
+            pressures=self._pressures,
+        )
         self.node = await self._client.patch(NODES, self._config.name, {"status": status}, type="strategic", subresource="status")
 
     async def run(self) -> None:

@@ -173,3 +173,6 @@ class PodRuntime(Protocol):
     async def pull(self, reference: str, login: Login | None) -> ImageFacts: ...
 
     async def images(self) -> list[HeldImage]: ...
+
+    async def remove_image(self, id: str) -> None:
+        """Remove it with all its names. Raises Conflict where a container is made of it."""

@@ -94,6 +94,7 @@ class PodWorker:
         self._timer: tuple[float, asyncio.Task[None]] | None = None
         self._refresh: asyncio.Task[None] | None = None
         self._claim: tuple[tuple[int | None, Sizes], Claim] | None = None
+        self._ended = asyncio.Event()
         self._offset = crew.clock.now() - crew.clock.monotonic()
         self._reporter = StatusReporter(crew.client, crew.clock, state.pod)
         self._probes = ProbeRunner(crew.runtime, crew.clock, self._tasks, self.post)
@@ -133,6 +134,11 @@ class PodWorker:
         for container in self.state.containers:
             if container.alive:
                 self._watch(container.name, container.id, container.restarts)
+
+    async def ended(self) -> None:
+        """Return when nothing of it runs any more, and the API knows."""
+        await self._ended.wait()
+        await self._reporter.settled()
 
     def aim(self, mirror: Object) -> None:
         """Tell of this static pod at `mirror`."""
@@ -181,6 +187,8 @@ class PodWorker:
         if not self.state.ended:
             old = self._reporter.latest
             self._reporter.report(pod_status(self.state, old, self._crew.config.address, now))
+        if self.claim is None:
+            self._ended.set()
         self._probes.align(probes_wanted(self.state), self.state)
         self._set_timer(next_wake(self.state, now))
 
