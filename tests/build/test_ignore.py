@@ -2,6 +2,7 @@
 
 import pytest
 
+from podling.base.errors import InvalidInput
 from podling.build.ignore import Ignore
 
 
@@ -28,3 +29,9 @@ from podling.build.ignore import Ignore
 )
 def test_patterns(patterns, path, excluded):
     assert Ignore.parse(patterns).excludes(path) is excluded
+
+
+def test_a_bad_pattern_is_refused():
+    with pytest.raises(InvalidInput, match="syntax error in pattern"):
+        Ignore.parse("a\n[w-A]")
+    assert Ignore.parse("a[[&]b").excludes("a&b")

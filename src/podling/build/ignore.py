@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from posixpath import normpath
 
+from podling.base.errors import InvalidInput
+
 
 class Ignore:
     """The patterns of one file."""
@@ -43,7 +45,10 @@ def _rule(line: str) -> tuple[bool, re.Pattern[str]] | None:
 
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """A Go path pattern with `**`, as a regular expression that also matches everything below a matched folder."""
+    """A Go path pattern with `**`, as a regular expression that also matches everything below a matched folder.
+
+    Raises InvalidInput.
+    """
     out, position = "", 0
     while position < len(pattern):
         character = pattern[position]
@@ -56,7 +61,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
                 out += ".*"
             continue
         if character == "[" and (end := pattern.find("]", position + 2)) > 0:
-            body = pattern[position + 1 : end]
+            body = re.sub(r"[\[&|~]", r"\\\g<0>", pattern[position + 1 : end])  # what a set of Python's means more by
             out += f"[{'^' + body[1:] if body[0] == '^' else body}]"
             position = end + 1
             continue
@@ -66,4 +71,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         else:
             out += {"*": "[^/]*", "?": "[^/]"}.get(character) or re.escape(character)
         position += 1
-    return re.compile(f"(?s:{out})(?:/|$)" if pattern != "." else "")
+    try:
+        return re.compile(f"(?s:{out})(?:/|$)" if pattern != "." else "")
+    except re.error:
+        raise InvalidInput(f"syntax error in pattern: {pattern}") from None
