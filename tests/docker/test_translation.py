@@ -1,5 +1,7 @@
 """From Docker's JSON to engine types and back, and its small languages. Pure."""
 
+from contextlib import nullcontext
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +13,17 @@ from podling.docker.create import container_spec
 from podling.docker.host_config import host_config
 from podling.docker.images import matches
 from podling.docker.inspect import status
+from podling.docker.limits import Kernel, check_update, resources
 from podling.docker.streams import DetachKeys, parse_keys
 from podling.engine.types import ContainerState, Event, HealthState, Mount, PortBinding
 
 
+def asked(host=None, here=Kernel(cpus="0-1"), **body):  # noqa: B008 - frozen
+    return container_spec({"Image": "busybox", "HostConfig": host or {}, **body}, "name", "", here)
+
+
 def spec(host=None, **body):
-    return container_spec({"Image": "busybox", "HostConfig": host or {}, **body}, "name", "")
+    return asked(host, **body)[0]
 
 
 def test_a_container():
@@ -64,6 +71,9 @@ def test_the_way_back():
         "CapAdd": ["NET_ADMIN"],
         "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]},
         "RestartPolicy": {"Name": "always", "MaximumRetryCount": 0},
+        "PublishAllPorts": True,
+        "SecurityOpt": ["no-new-privileges", "label=disable"],
+        "ContainerIDFile": "/tmp/id",
     }
     shown = host_config(spec(host))
     assert {name: shown[name] for name in host} == host
@@ -79,8 +89,50 @@ def test_the_way_back():
         ({"Mounts": [{"Type": "bind", "Source": "", "Target": "/x"}]}, "field Source must not be empty"),
         ({"Mounts": [{"Type": "odd", "Target": "/x"}]}, "mount type unknown"),
         ({"Memory": 1}, "Minimum memory limit allowed is 6MB"),
-        ({"NanoCpus": 1, "CpuQuota": 1}, "Nano CPUs and CPU Period cannot both be set"),
-        ({"PortBindings": {"x": None}}, "invalid port specification: 'x'"),
+        ({"Memory": -1}, "Minimum memory limit allowed is 6MB"),
+        ({"Memory": 64 << 20, "MemorySwap": 32 << 20}, "Minimum memoryswap limit should be larger than memory limit"),
+        ({"MemorySwap": 32 << 20}, "You should always set the Memory limit when using Memoryswap limit"),
+        ({"MemorySwappiness": 101}, "Invalid value: 101, valid memory swappiness range is 0-100"),
+        ({"MemoryReservation": 1}, "Minimum memory reservation allowed is 6MB"),
+        ({"Memory": 8 << 20, "MemoryReservation": 9 << 20}, "Minimum memory limit can not be less than memory reservation limit"),
+        ({"NanoCpus": 1, "CpuQuota": 1}, "Nano CPUs and CPU Quota cannot both be set"),
+        ({"NanoCpus": 1, "CpuPeriod": 1}, "Nano CPUs and CPU Period cannot both be set"),
+        ({"NanoCpus": 3 * 10**9}, "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available"),
+        ({"NanoCpus": -1}, "range of CPUs is from 0.01 to 2.00"),
+        ({"CpuPeriod": 999}, "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"),
+        ({"CpuQuota": 999}, "CPU cfs quota can not be less than 1ms (i.e. 1000)"),
+        ({"CpuShares": -1}, "invalid CPU shares (-1): value must be a positive integer"),
+        ({"CpusetCpus": "0-2"}, "Requested CPUs are not available - requested 0-2, available: 0-1"),
+        ({"CpusetCpus": "1-0"}, "Invalid value 1-0 for cpuset cpus"),
+        ({"CpusetMems": "x"}, "Invalid value x for cpuset mems"),
+        ({"CpusetMems": "1"}, "Requested memory nodes are not available - requested 1, available: 0"),
+        ({"BlkioWeight": 9}, "Range of blkio weight is from 10 to 1000"),
+        ({"IOMaximumIOps": 9}, "Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps"),
+        ({"PortBindings": {"x": None}}, 'invalid port specification: "x"'),
+        ({"PortBindings": {"80": [{"HostPort": "99999"}]}}, 'invalid port specification: "99999"'),
+        ({"PortBindings": {"80/icmp": None}}, "invalid proto: icmp"),
+        ({"Tmpfs": {"/t": "size=1m,odd"}}, 'invalid tmpfs option ["odd"]'),
+        ({"Mounts": [{"Type": "bind", "Source": "/", "Target": "/x", "TmpfsOptions": {"Mode": 1}}]}, "TmpfsOptions must not be"),
+        (
+            {"Mounts": [{"Type": "bind", "Source": "/", "Target": "/x", "BindOptions": {"Propagation": "x"}}]},
+            "propagation mode: x",
+        ),
+        ({"Mounts": [{"Type": "volume", "Target": "/x", "VolumeOptions": {"Subpath": "a"}}]}, "must not set Subpath when using"),
+        ({"Mounts": [{"Type": "tmpfs", "Source": "x", "Target": "/x"}]}, "field Source must not be specified"),
+        ({"Mounts": [{"Type": "volume", "Target": "x"}]}, "invalid mount path: 'x' mount path must be absolute"),
+        ({"NetworkMode": "container:"}, "invalid container format container:<name|id>"),
+        ({"NetworkMode": "container:a", "Links": ["b"]}, "container type network can't be used with links"),
+        ({"NetworkMode": "host", "Links": ["b"]}, "host type networking can't be used with links"),
+        ({"NetworkMode": "container:a", "Dns": ["1.1.1.1"]}, "conflicting options: dns and the network mode"),
+        ({"NetworkMode": "container:a", "PortBindings": {"80/tcp": []}}, "port publishing and the container type network mode"),
+        ({"IpcMode": "odd"}, "invalid IPC mode: odd"),
+        ({"PidMode": "container:"}, "invalid PID mode: container:"),
+        ({"UTSMode": "odd"}, "invalid UTS mode: odd"),
+        ({"CgroupnsMode": "odd"}, "invalid cgroup namespace mode: odd"),
+        ({"UsernsMode": "private"}, "invalid user namespace mode: private"),
+        ({"CapAdd": ["FLY"]}, 'invalid CapAdd: unknown capability: "FLY"'),
+        ({"CapDrop": ["CAP_FLY"]}, 'invalid CapDrop: unknown capability: "CAP_FLY"'),
+        ({"ExtraHosts": ["a:b"]}, 'invalid IP address in add-host: "b"'),
         ({"RestartPolicy": {"Name": "sometimes"}}, "unknown policy 'sometimes'"),
         ({"RestartPolicy": {"Name": "always"}, "AutoRemove": True}, "can't create 'AutoRemove' container with restart policy"),
         ({"SecurityOpt": ["nonsense"]}, "invalid --security-opt"),
@@ -91,6 +143,65 @@ def test_what_makes_no_sense(host, message):
     with pytest.raises(InvalidInput) as error:
         spec(host)
     assert message in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"StopSignal": "NOSUCH"}, "invalid signal: NOSUCH"),
+        ({"Hostname": "a", "HostConfig": {"UTSMode": "host"}}, "hostname and the UTS mode"),
+        ({"Hostname": "a", "HostConfig": {"NetworkMode": "container:b"}}, "hostname and the network mode"),
+        ({"MacAddress": "02:42:ac:11:00:99", "HostConfig": {"NetworkMode": "host"}}, "mac-address and the network mode"),
+        ({"ExposedPorts": {"80/tcp": {}}, "HostConfig": {"NetworkMode": "container:b"}}, "port exposing and the container"),
+        ({"Healthcheck": {"Interval": 1}}, "Interval in Healthcheck cannot be less than 1ms"),
+        ({"Env": ["=x"]}, "invalid environment variable: =x"),
+        ({"WorkingDir": "x"}, "the working directory 'x' is invalid, it needs to be an absolute path"),
+    ],
+)
+def test_what_does_not_go_together(body, message):
+    with pytest.raises(InvalidInput) as error:
+        container_spec({"Image": "busybox", **body}, "", "", Kernel())
+    assert message in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("host", "lacks", "warning", "left"),
+    [
+        ({"Memory": 64 << 20}, {"swap": False}, "Memory limited without swap", ("memory_swap", -1)),
+        ({"Memory": 64 << 20}, {}, "", ("memory_swap", 128 << 20)),
+        ({"MemorySwappiness": 9}, {"swappiness": False}, "Memory swappiness discarded", ("memory_swappiness", None)),
+        ({"MemorySwappiness": -1}, {"swappiness": False}, "", ("memory_swappiness", None)),
+        ({"OomKillDisable": True}, {"oom_kill_disable": False}, "OomKillDisable discarded", ("oom_kill_disable", False)),
+        ({"OomKillDisable": True}, {}, "no memory limit is set", ("oom_kill_disable", True)),
+        ({"BlkioWeight": 300}, {"blkio_weight": False}, "Weight discarded", ("blkio_weight", 0)),
+        ({"BlkioWeight": 300}, {}, "", ("blkio_weight", 300)),
+        ({"PidsLimit": -1}, {}, "", ("pids_limit", 0)),
+    ],
+)
+def test_what_the_kernel_lacks_is_left_out_with_a_warning(host, lacks, warning, left):
+    made, warnings = asked(host, Kernel(**lacks))
+    assert getattr(made.resources, left[0]) == left[1]
+    assert bool(warnings) is bool(warning)
+    assert all(warning in each for each in warnings)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ({"CpuQuota": 5000}, {"NanoCpus": 10**9}, "Nano CPUs cannot be updated as CPU Quota has already been set"),
+        ({"CpuPeriod": 5000}, {"NanoCpus": 10**9}, "Nano CPUs cannot be updated as CPU Period has already been set"),
+        ({"NanoCpus": 10**9}, {"CpuQuota": 5000}, "CPU Quota cannot be updated as NanoCPUs has already been set"),
+        ({"NanoCpus": 10**9}, {"CpuPeriod": 5000}, "CPU Period cannot be updated as NanoCPUs has already been set"),
+        ({"Memory": 8 << 20, "MemorySwap": 16 << 20}, {"Memory": 32 << 20}, "smaller than already set memoryswap limit"),
+        ({"Memory": 8 << 20, "MemorySwap": 16 << 20}, {"Memory": 32 << 20, "MemorySwap": -1}, ""),
+        ({"NanoCpus": 10**9}, {"NanoCpus": 2 * 10**9}, ""),
+        ({"CpuQuota": 5000}, {"CpuQuota": 6000, "MemorySwap": 8 << 20}, ""),
+    ],
+)
+def test_updates_that_meet_earlier_limits(old, new, message):
+    before, after = (resources(each, Kernel(), update=True)[0] for each in (old, new))
+    with pytest.raises(InvalidInput, match=message) if message else nullcontext():
+        check_update(before, after)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from podling.base.errors import Conflict, InvalidInput, NotFound
+from podling.base.errors import Conflict, InvalidInput
 from podling.engine.engine import Engine
 from podling.engine.links import Linked, environment, hosts_entry, parse
 from podling.engine.types import ContainerSpec, Mount, Namespaces
@@ -72,7 +72,7 @@ async def test_what_cannot_be_linked(engine: Engine) -> None:
     web = await engine.containers.create(ContainerSpec("busybox", command=("true",), name="web", links=("db:store",)))
     with pytest.raises(Conflict, match="Cannot link to a non running container: /db AS /web/store"):
         await web.start()
-    with pytest.raises(NotFound, match="No such container: nosuch"):
+    with pytest.raises(InvalidInput, match="could not get container for nosuch: No such container: nosuch"):
         await engine.containers.create(ContainerSpec("busybox", command=("true",), links=("nosuch",)))
     with pytest.raises(InvalidInput, match="host type networking can't be used with links"):
         spec = ContainerSpec("busybox", command=("true",), links=("db",), namespaces=Namespaces(network="host"))
@@ -108,7 +108,7 @@ async def test_namespaces_of_another_container(engine: Engine) -> None:
     joined = Namespaces(network="container:first", pid="container:first", ipc="container:first")
     await first.rename("other")  # the others joined the container, not its name
     script = "hostname; until cat /dev/shm/x; do sleep 0.1; done; cat /proc/1/cmdline | tr '\\0' ' '; grep -c . /etc/hosts"
-    with pytest.raises(NotFound):
+    with pytest.raises(InvalidInput):
         await engine.containers.create(ContainerSpec("busybox", command=("true",), namespaces=joined))
     joined = Namespaces(network="container:other", pid="container:other", ipc="container:other")
     out, code = await output_of(await run(engine, "sh", "-c", script, namespaces=joined))

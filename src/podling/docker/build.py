@@ -12,8 +12,8 @@ from podling.base.errors import InvalidInput, Unsupported
 from podling.build.base import Options
 from podling.docker import credentials
 from podling.docker.answers import json
-from podling.docker.create import resources
 from podling.docker.daemon import Daemon
+from podling.docker.limits import Kernel, resources
 from podling.docker.progress import Teller, narrated
 from podling.docker.routing import Call, Routes, well_formed
 from podling.images.model import Credentials
@@ -75,7 +75,7 @@ def _network(mode: str) -> str:
 
 def _limits(call: Call) -> Resources:
     text = call.query.get("ulimits")
-    return resources(
+    wanted, _ = resources(
         {
             "Memory": call.number("memory"),
             "MemorySwap": call.number("memswap"),
@@ -85,8 +85,10 @@ def _limits(call: Call) -> Resources:
             "CpusetCpus": call.query.get("cpusetcpus"),
             "CpusetMems": call.query.get("cpusetmems"),
             "Ulimits": orjson.loads(text) if text else [],
-        }
+        },
+        Kernel(),
     )
+    return wanted
 
 
 def _credentials(call: Call) -> dict[str, Credentials]:

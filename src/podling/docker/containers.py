@@ -8,14 +8,14 @@ import orjson
 
 from podling.aio.http import Response
 from podling.base.errors import Conflict, InvalidInput, NotFound, PodlingError
-from podling.docker import filters, inspect, selection
+from podling.docker import filters, inspect, limits, selection
 from podling.docker.answers import JSON, empty, json
-from podling.docker.create import container_spec, resources, restart_policy
+from podling.docker.create import container_spec, restart_policy
 from podling.docker.daemon import Daemon
 from podling.docker.events import pruned
 from podling.docker.routing import Call, Routes, well_formed
 from podling.engine.container import Container
-from podling.engine.types import WaitCondition
+from podling.engine.types import RestartPolicy, WaitCondition
 
 routes = Routes()
 _CONDITIONS = ("not-running", "next-exit", "removed")
@@ -47,9 +47,9 @@ async def sizes(container: Container, daemon: Daemon) -> dict[str, int]:
 async def create(call: Call, daemon: Daemon) -> Response:
     body = await call.json()
     with well_formed():
-        spec = container_spec(body, call.query.get("name"), call.query.get("platform"))
+        spec, warnings = container_spec(body, call.query.get("name"), call.query.get("platform"), daemon.kernel)
     container = await daemon.engine.containers.create(spec)
-    return json({"Id": container.id, "Warnings": []}, 201)
+    return json({"Id": container.id, "Warnings": warnings}, 201)
 
 
 @routes.get("/containers/{name}/json")
@@ -146,11 +146,22 @@ async def rename(call: Call, daemon: Daemon) -> Response:
 async def update(call: Call, daemon: Daemon) -> Response:
     container, body = _find(call, daemon), await call.json()
     with well_formed():
-        policy = body.get("RestartPolicy") or {}
-        wanted = restart_policy(policy, auto_remove=container.spec.auto_remove) if policy.get("Name") else None
-        limits = resources(body)
-    await container.update(limits, wanted)
-    return json({"Warnings": []})
+        wanted = _new_policy(body.get("RestartPolicy") or {}, container)
+        resources, warnings = limits.resources(body, daemon.kernel, update=True)
+    try:
+        limits.check_update(container.spec.resources, resources)
+        await container.update(resources, wanted)
+    except PodlingError as error:
+        raise type(error)(f"Cannot update container {container.id}: {error.message}") from error
+    return json({"Warnings": warnings})
+
+
+def _new_policy(given: dict[str, Any], container: Container) -> RestartPolicy | None:
+    if not given.get("Name"):
+        return None
+    if container.spec.auto_remove:
+        raise InvalidInput("Restart policy cannot be updated because AutoRemove is enabled for the container")
+    return restart_policy(given, auto_remove=False)
 
 
 @routes.post("/containers/{name}/resize")

@@ -4,41 +4,49 @@ Source: Docker Engine API, ContainerCreate; error texts are the daemon's.
 """
 
 import posixpath
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from podling.base.errors import InvalidInput
-from podling.engine.types import (
-    ContainerSpec,
-    Endpoint,
-    Health,
-    Mount,
-    Namespaces,
-    PortBinding,
-    RestartPolicy,
-)
-from podling.runtime.types import Device, DeviceRate, Resources, Security, Ulimit
+from podling.docker import limits
+from podling.docker.conflicts import check
+from podling.docker.endpoints import exposed, extra_host, networks, ports
+from podling.docker.limits import NANOSECONDS, Kernel
+from podling.docker.mounts import mounts
+from podling.engine.signals import signal_number
+from podling.engine.types import ContainerSpec, Health, Namespaces, RestartPolicy
+from podling.runtime.types import Security
 
 Json = Mapping[str, Any]
 
-NANOSECONDS = 1_000_000_000
-MINIMUM_MEMORY = 6 << 20
-CPU_PERIOD_US = 100_000
-_PROPAGATION = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _RESTART = frozenset({"", "no", "always", "on-failure", "unless-stopped"})
+_SHOWN = ("AttachStdin", "AttachStdout", "AttachStderr", "OnBuild")
+_SHOWN_OF_HOST = (
+    "Binds",
+    "Cgroup",
+    "ContainerIDFile",
+    "Mounts",
+    "PortBindings",
+    "PublishAllPorts",
+    "SecurityOpt",
+    "Tmpfs",
+    "VolumeDriver",
+)
 
 
-def container_spec(body: Json, name: str, platform: str) -> ContainerSpec:
-    """What the client asks for. Raises InvalidInput in the daemon's words."""
+def container_spec(body: Json, name: str, platform: str, here: Kernel) -> tuple[ContainerSpec, list[str]]:
+    """What the client asks for, and warnings. Raises InvalidInput in the daemon's words."""
     host: Json = body.get("HostConfig") or {}
     if not body.get("Image"):
         raise InvalidInput("no image specified")
     _refuse(host)
-    return ContainerSpec(
+    check(body, host)
+    resources, warnings = limits.resources(host, here)
+    if host.get("NetworkMode") == "host" and host.get("PortBindings"):
+        warnings.append("Published ports are discarded when using host network mode")
+    spec = ContainerSpec(
         image=body["Image"],
         name=name,
         platform=platform,
@@ -55,21 +63,21 @@ def container_spec(body: Json, name: str, platform: str) -> ContainerSpec:
         console_size=tuple(host.get("ConsoleSize") or ()),
         open_stdin=bool(body.get("OpenStdin")),
         stdin_once=bool(body.get("StdinOnce")),
-        stop_signal=body.get("StopSignal") or "",
+        stop_signal=_signal(body.get("StopSignal") or ""),
         stop_timeout=body.get("StopTimeout"),
-        mounts=tuple(_mounts(body, host)),
+        mounts=tuple(mounts(body, host)),
         volumes_from=tuple(host.get("VolumesFrom") or ()),
         links=tuple(host.get("Links") or ()),
-        resources=resources(host),
+        resources=limits.with_swap(resources),
         security=_security(host),
-        namespaces=_namespaces(host),
-        networks=_networks(body.get("NetworkingConfig") or {}, host, body.get("MacAddress") or ""),
-        ports=tuple(_ports(body, host)),
-        exposed=tuple(_exposed(port) for port in body.get("ExposedPorts") or ()),
+        namespaces=_namespaces(host, disconnected=bool(body.get("NetworkDisabled"))),
+        networks=networks(body.get("NetworkingConfig") or {}, host, body.get("MacAddress") or ""),
+        ports=tuple(ports(body, host)),
+        exposed=tuple(exposed(port) for port in body.get("ExposedPorts") or ()),
         dns=tuple(host.get("Dns") or ()),
         dns_search=tuple(host.get("DnsSearch") or ()),
         dns_options=tuple(host.get("DnsOptions") or ()),
-        extra_hosts=tuple(_extra_host(entry) for entry in host.get("ExtraHosts") or ()),
+        extra_hosts=tuple(extra_host(entry) for entry in host.get("ExtraHosts") or ()),
         cgroup_parent=host.get("CgroupParent") or "",
         log_driver=(host.get("LogConfig") or {}).get("Type") or "",
         log_options=dict((host.get("LogConfig") or {}).get("Config") or {}),
@@ -81,7 +89,14 @@ def container_spec(body: Json, name: str, platform: str) -> ContainerSpec:
         oom_score_adj=host.get("OomScoreAdj") or 0,
         annotations=dict(host.get("Annotations") or {}),
         shm_size=host.get("ShmSize") or 0,
+        shown=_shown(body, _SHOWN) | _shown(host, _SHOWN_OF_HOST),
     )
+    return spec, warnings
+
+
+def _shown(given: Json, names: tuple[str, ...]) -> dict[str, Any]:
+    """What the client sees again as it said it."""
+    return {name: given[name] for name in names if given.get(name)}
 
 
 def _refuse(host: Json) -> None:
@@ -106,6 +121,12 @@ def _words(value: Any) -> tuple[str, ...] | None:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
+def _signal(text: str) -> str:
+    if text:
+        signal_number(text)
+    return text
+
+
 def _environment(entries: Any) -> tuple[str, ...]:
     for entry in entries:
         if not entry or entry.startswith("="):
@@ -117,168 +138,6 @@ def _working_dir(path: str) -> str:
     if path and not path.startswith("/"):
         raise InvalidInput(f"the working directory '{path}' is invalid, it needs to be an absolute path")
     return posixpath.normpath(path) if path else ""
-
-
-# mounts
-
-
-def _mounts(body: Json, host: Json) -> Iterator[Mount]:
-    """Binds, Mounts, Tmpfs and Volumes; one target can be named once."""
-    seen: set[str] = set()
-    given = [
-        *(_bind(text) for text in host.get("Binds") or ()),
-        *(_mount(entry) for entry in host.get("Mounts") or ()),
-        *(_tmpfs(target, flags) for target, flags in (host.get("Tmpfs") or {}).items()),
-    ]
-    for mount in given:
-        if mount.target in seen:
-            raise InvalidInput(f"Duplicate mount point: {mount.target}")
-        seen.add(mount.target)
-        yield mount
-    for target in body.get("Volumes") or ():
-        if _target(target) not in seen:
-            yield Mount("volume", "", _target(target))
-
-
-def _bind(text: str) -> Mount:
-    """`/host:/container[:options]`, `volume:/container[:options]`, or `/container` for an anonymous volume."""
-    parts = text.split(":")
-    if len(parts) > 3 or not all(parts):
-        raise InvalidInput(f"invalid volume specification: '{text}'")
-    source, target, words = [*parts, ""][:3] if len(parts) > 1 else ("", parts[0], "")
-    read_only, propagation, no_copy = False, "rprivate", False
-    for word in filter(None, words.split(",")):
-        if word in ("ro", "rw"):
-            read_only = word == "ro"
-        elif word in _PROPAGATION:
-            propagation = word
-        elif word == "nocopy":
-            no_copy = True
-        elif word not in ("z", "Z", "consistent", "cached", "delegated"):
-            raise InvalidInput(f"invalid volume specification: '{text}': invalid mode: {words}")
-    if source.startswith(("/", ".", "~")):
-        if not source.startswith("/"):
-            raise InvalidInput(
-                f'create {source}: "{source}" includes invalid characters for a local volume name, only '
-                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
-            )
-        return Mount("bind", posixpath.normpath(source), _target(target), read_only, propagation, {"create_source": True})
-    return Mount("volume", source, _target(target), read_only, options={"no_copy": True} if no_copy else {})
-
-
-def _target(path: str) -> str:
-    normal = posixpath.normpath(path)
-    if not path.startswith("/"):
-        raise InvalidInput(f"invalid mount path: '{path}' mount path must be absolute")
-    if normal == "/":
-        raise InvalidInput(f"invalid volume specification: '{path}': destination can't be '/'")
-    return normal
-
-
-def _mount(entry: Json) -> Mount:
-    kind = entry.get("Type")
-    if not entry.get("Target"):
-        raise InvalidInput(f'invalid mount config for type "{kind}": field Target must not be empty')
-    target, read_only = _target(entry["Target"]), bool(entry.get("ReadOnly"))
-    source = entry.get("Source") or ""
-    match kind:
-        case "bind":
-            options = entry.get("BindOptions") or {}
-            if not source:
-                raise InvalidInput('invalid mount config for type "bind": field Source must not be empty')
-            if not source.startswith("/"):
-                raise InvalidInput(
-                    f"invalid mount config for type \"bind\": invalid mount path: '{source}' mount path must be absolute"
-                )
-            create = {"create_source": True} if options.get("CreateMountpoint") else {}
-            return Mount("bind", posixpath.normpath(source), target, read_only, options.get("Propagation") or "rprivate", create)
-        case "volume":
-            return Mount("volume", source, target, read_only, options=_volume_options(entry.get("VolumeOptions") or {}))
-        case "tmpfs":
-            if source:
-                raise InvalidInput('invalid mount config for type "tmpfs": field Source must not be specified')
-            given = entry.get("TmpfsOptions") or {}
-            chosen = {"size": given.get("SizeBytes"), "mode": given.get("Mode")}
-            return Mount("tmpfs", "", target, read_only, options={name: value for name, value in chosen.items() if value})
-    raise InvalidInput(f'invalid mount config for type "{kind}": mount type unknown')
-
-
-def _volume_options(given: Json) -> dict[str, Any]:
-    driver = given.get("DriverConfig") or {}
-    options = {
-        "no_copy": given.get("NoCopy"),
-        "labels": given.get("Labels"),
-        "driver": driver.get("Name"),
-        "driver_options": driver.get("Options"),
-        "subpath": given.get("Subpath"),
-    }
-    return {name: value for name, value in options.items() if value}
-
-
-def _tmpfs(target: str, flags: str) -> Mount:
-    words = [word for word in flags.split(",") if word]
-    return Mount("tmpfs", "", _target(target), "ro" in words, options={"flags": words} if words else {})
-
-
-# limits and privileges
-
-
-def resources(host: Json) -> Resources:
-    """The limits of a HostConfig, or of an update. Raises InvalidInput for what the kernel would refuse."""
-    memory, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
-    if 0 < memory < MINIMUM_MEMORY:
-        raise InvalidInput("Minimum memory limit allowed is 6MB")
-    if memory and swap not in (0, -1) and swap < memory:
-        raise InvalidInput("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if not memory and swap > 0:
-        raise InvalidInput("You should always set the Memory limit when using Memoryswap limit, see usage")
-    quota, period = host.get("CpuQuota") or 0, host.get("CpuPeriod") or 0
-    if nano := host.get("NanoCpus") or 0:
-        if quota or period:
-            raise InvalidInput("Conflicting options: Nano CPUs and CPU Period cannot both be set.")
-        quota, period = nano * CPU_PERIOD_US // NANOSECONDS, CPU_PERIOD_US
-    for name in ("CpuRealtimePeriod", "CpuRealtimeRuntime"):
-        if host.get(name):
-            raise InvalidInput("Your kernel does not support CPU real-time scheduler")
-    return Resources(
-        cpu_shares=host.get("CpuShares") or 0,
-        cpu_quota_us=quota,
-        cpu_period_us=period,
-        cpuset_cpus=host.get("CpusetCpus") or "",
-        cpuset_mems=host.get("CpusetMems") or "",
-        memory=memory,
-        memory_swap=swap,
-        memory_reservation=host.get("MemoryReservation") or 0,
-        memory_swappiness=_swappiness(host.get("MemorySwappiness")),
-        oom_kill_disable=bool(host.get("OomKillDisable")),
-        pids_limit=max(host.get("PidsLimit") or 0, 0),
-        ulimits=tuple(Ulimit(limit["Name"], limit["Soft"], limit["Hard"]) for limit in host.get("Ulimits") or ()),
-        blkio_weight=host.get("BlkioWeight") or 0,
-        blkio_weight_devices=_rates(host, "BlkioWeightDevice", "Weight"),
-        read_bps=_rates(host, "BlkioDeviceReadBps"),
-        write_bps=_rates(host, "BlkioDeviceWriteBps"),
-        read_iops=_rates(host, "BlkioDeviceReadIOps"),
-        write_iops=_rates(host, "BlkioDeviceWriteIOps"),
-        devices=tuple(_device(device) for device in host.get("Devices") or ()),
-        device_cgroup_rules=tuple(host.get("DeviceCgroupRules") or ()),
-    )
-
-
-def _rates(host: Json, key: str, word: str = "Rate") -> tuple[DeviceRate, ...]:
-    return tuple(DeviceRate(each["Path"], each[word]) for each in host.get(key) or ())
-
-
-def _swappiness(asked: int | None) -> int | None:
-    if asked is None or asked == -1:
-        return None
-    if not 0 <= asked <= 100:
-        raise InvalidInput(f"Invalid value: {asked}, valid memory swappiness range is 0-100")
-    return asked
-
-
-def _device(device: Json) -> Device:
-    source = device["PathOnHost"]
-    return Device(source, device.get("PathInContainer") or source, device.get("CgroupPermissions") or "rwm")
 
 
 def _security(host: Json) -> Security:
@@ -321,8 +180,8 @@ def _seccomp(value: str) -> Any:
         raise InvalidInput(f"opening seccomp profile failed: {error}") from None
 
 
-def _namespaces(host: Json) -> Namespaces:
-    network = host.get("NetworkMode") or "default"
+def _namespaces(host: Json, *, disconnected: bool) -> Namespaces:
+    network = "none" if disconnected else host.get("NetworkMode") or "default"
     return Namespaces(
         network="bridge" if network == "default" else network,
         ipc=host.get("IpcMode") or "",
@@ -365,79 +224,3 @@ def _health(given: Json | None) -> Health | None:
     if (given.get("Retries") or 0) < 0:
         raise InvalidInput("Retries in Healthcheck cannot be negative")
     return Health(tuple(given.get("Test") or ()), retries=given.get("Retries") or 0, **times)
-
-
-# networks
-
-
-def _networks(config: Json, host: Json, mac: str) -> dict[str, Endpoint]:
-    """The networks that the container joins, by name. The one of NetworkMode is among them when it was given an endpoint.
-
-    `mac` is for that one: where clients before 1.44 say it.
-    """
-    endpoints = config.get("EndpointsConfig") or {}
-    mode = host.get("NetworkMode") or "default"
-    mode = "bridge" if mode == "default" else mode
-    found = {("bridge" if name == "default" else name): endpoint(given or {}) for name, given in endpoints.items()}
-    if mac:
-        found[mode] = replace(found.get(mode, Endpoint()), mac=mac)
-    return found
-
-
-def endpoint(given: Json) -> Endpoint:
-    """An EndpointSettings object."""
-    addresses = given.get("IPAMConfig") or {}
-    return Endpoint(
-        aliases=tuple(given.get("Aliases") or ()),
-        ipv4=addresses.get("IPv4Address") or "",
-        ipv6=addresses.get("IPv6Address") or "",
-        mac=given.get("MacAddress") or "",
-        driver_options=dict(given.get("DriverOpts") or {}),
-    )
-
-
-def _exposed(port: str) -> str:
-    number, protocol = _port(port)
-    return f"{number}/{protocol}"
-
-
-def _port(text: str) -> tuple[int, str]:
-    number, _, protocol = text.partition("/")
-    protocol = protocol.lower() or "tcp"
-    if not number.isdecimal() or not 0 < int(number) < 65536 or protocol not in ("tcp", "udp", "sctp"):
-        raise InvalidInput(f"invalid port specification: {text!r}")
-    return int(number), protocol
-
-
-def _ports(body: Json, host: Json) -> Iterator[PortBinding]:
-    published: set[str] = set()
-    for port, bindings in (host.get("PortBindings") or {}).items():
-        number, protocol = _port(port)
-        for binding in bindings or [{}]:
-            published.add(f"{number}/{protocol}")
-            for host_port in _host_ports(binding.get("HostPort") or ""):
-                yield PortBinding(number, protocol, binding.get("HostIp") or "", host_port)  # type: ignore[arg-type]
-    if host.get("PublishAllPorts"):
-        for port in body.get("ExposedPorts") or ():
-            number, protocol = _port(port)
-            if f"{number}/{protocol}" not in published:
-                yield PortBinding(number, protocol)  # type: ignore[arg-type]
-
-
-def _host_ports(text: str) -> list[int]:
-    """One port; none (0) when it is left to us. A range means any one of it."""
-    first, _, last = text.partition("-")
-    if not text:
-        return [0]
-    if not re.fullmatch(r"\d+(-\d+)?", text) or int(last or first) > 65535:
-        raise InvalidInput(f"invalid port specification: {text!r}")
-    return [int(first)]
-
-
-def _extra_host(entry: str) -> str:
-    name, separator, address = entry.partition(":")
-    if not separator:
-        name, separator, address = entry.partition("=")
-    if not name or not separator or not address:
-        raise InvalidInput(f'bad format for add-host: "{entry}"')
-    return f"{name}:{address}"

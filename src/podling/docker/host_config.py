@@ -10,6 +10,7 @@ from podling.runtime.spec import DEFAULT_SHM_SIZE, MASKED_PATHS, READ_ONLY_PATHS
 from podling.runtime.types import DeviceRate, Security
 
 Json = dict[str, Any]
+_OF_CONFIG = frozenset({"AttachStdin", "AttachStdout", "AttachStderr", "OnBuild"})
 
 
 def host_config(spec: ContainerSpec) -> Json:
@@ -52,6 +53,7 @@ def host_config(spec: ContainerSpec) -> Json:
         or None,
         **_resources(spec),
         **_security(spec.security),
+        **{name: value for name, value in spec.shown.items() if name not in _OF_CONFIG},
     }
 
 
@@ -100,19 +102,18 @@ def _port_bindings(ports: tuple[PortBinding, ...]) -> Json:
 
 def _resources(spec: ContainerSpec) -> Json:
     limits = spec.resources
-    nano_cpus = _nano_cpus(limits.cpu_quota_us, limits.cpu_period_us)
     return {
         "CpuShares": limits.cpu_shares,
         "Memory": limits.memory,
-        "NanoCpus": nano_cpus,
+        "NanoCpus": limits.nano_cpus,
         "BlkioWeight": limits.blkio_weight,
         "BlkioWeightDevice": _rates(limits.blkio_weight_devices, "Weight"),
         "BlkioDeviceReadBps": _rates(limits.read_bps),
         "BlkioDeviceWriteBps": _rates(limits.write_bps),
         "BlkioDeviceReadIOps": _rates(limits.read_iops),
         "BlkioDeviceWriteIOps": _rates(limits.write_iops),
-        "CpuPeriod": 0 if nano_cpus else limits.cpu_period_us,
-        "CpuQuota": 0 if nano_cpus else limits.cpu_quota_us,
+        "CpuPeriod": 0 if limits.nano_cpus else limits.cpu_period_us,
+        "CpuQuota": 0 if limits.nano_cpus else limits.cpu_quota_us,
         "CpuRealtimePeriod": 0,
         "CpuRealtimeRuntime": 0,
         "CpusetCpus": limits.cpuset_cpus,
@@ -127,7 +128,7 @@ def _resources(spec: ContainerSpec) -> Json:
         "MemorySwap": limits.memory_swap,
         "MemorySwappiness": limits.memory_swappiness,
         "OomKillDisable": limits.oom_kill_disable,
-        "PidsLimit": limits.pids_limit or None,
+        "PidsLimit": limits.pids_limit if limits.pids_limit > 0 else None,
         "Ulimits": [{"Name": each.name, "Soft": each.soft, "Hard": each.hard} for each in limits.ulimits],
         "CpuCount": 0,
         "CpuPercent": 0,
@@ -138,11 +139,6 @@ def _resources(spec: ContainerSpec) -> Json:
 
 def _rates(rates: tuple[DeviceRate, ...], word: str = "Rate") -> list[Json]:
     return [{"Path": each.path, word: each.rate} for each in rates]
-
-
-def _nano_cpus(quota: int, period: int) -> int:
-    """Both ways of asking for CPU time are kept as quota and period; whole periods of 100 ms were most likely `--cpus`."""
-    return quota * 1_000_000_000 // period if quota > 0 and period == 100_000 else 0
 
 
 def _security(security: Security) -> Json:

@@ -11,6 +11,7 @@ from podling.docker import timestamps
 from podling.docker.host_config import host_config
 from podling.engine.container import Container
 from podling.engine.engine import Engine
+from podling.engine.links import parse
 from podling.engine.types import ContainerSpec, ContainerState, Mount
 from podling.network.base import Endpoint
 
@@ -100,7 +101,7 @@ def full(container: Container, engine: Engine) -> Json:
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": None,
+        "ExecIDs": [each.id for each in engine.execs.of(container.id)] or None,
         "HostConfig": host_config(spec),
         "GraphDriver": {"Name": "overlay2", "Data": {"MergedDir": str(directory / "rootfs")}},
         "Mounts": [mount(each, engine) for each in spec.mounts],
@@ -144,9 +145,9 @@ def config(container: Container) -> Json:
         "Hostname": container.hostname,
         "Domainname": spec.domainname,
         "User": spec.user,
-        "AttachStdin": spec.open_stdin,
-        "AttachStdout": True,
-        "AttachStderr": True,
+        "AttachStdin": bool(spec.shown.get("AttachStdin")),
+        "AttachStdout": bool(spec.shown.get("AttachStdout")),
+        "AttachStderr": bool(spec.shown.get("AttachStderr")),
         "Tty": spec.tty,
         "OpenStdin": spec.open_stdin,
         "StdinOnce": spec.stdin_once,
@@ -156,7 +157,7 @@ def config(container: Container) -> Json:
         "Volumes": {each.target: {} for each in spec.mounts if each.options.get("anonymous")} or None,
         "WorkingDir": spec.working_dir,
         "Entrypoint": list(spec.entrypoint) if spec.entrypoint else None,
-        "OnBuild": None,
+        "OnBuild": spec.shown.get("OnBuild"),
         "Labels": dict(spec.labels),
     }
     if spec.exposed:
@@ -188,15 +189,16 @@ def mount(given: Mount, engine: Engine) -> Json:
         "Propagation": given.propagation if given.type == "bind" else "",
     }
     if given.type == "volume":
-        shown |= {"Name": given.source, "Driver": "local", "Source": _volume_path(given.source, engine)}
+        shown |= {"Name": given.source, "Mode": "ro" if given.read_only else "z", **_volume(given.source, engine)}
     return shown
 
 
-def _volume_path(name: str, engine: Engine) -> str:
+def _volume(name: str, engine: Engine) -> Json:
     try:
-        return str(engine.volumes.find(name).path)
+        found = engine.volumes.find(name)
     except NotFound:
-        return ""
+        return {"Driver": "local", "Source": ""}
+    return {"Driver": found.driver, "Source": str(found.path)}
 
 
 def networks(container: Container, engine: Engine) -> Json:
@@ -218,7 +220,7 @@ def endpoint_json(container: Container, network: str, endpoint: Endpoint | None)
     aliases = list(asked.aliases) if asked else []
     return {
         "IPAMConfig": addresses,
-        "Links": None,
+        "Links": _links(container.spec, network),
         "Aliases": aliases or None,
         "MacAddress": endpoint.mac if endpoint else "",
         "DriverOpts": dict(asked.driver_options) if asked and asked.driver_options else None,
@@ -232,6 +234,13 @@ def endpoint_json(container: Container, network: str, endpoint: Endpoint | None)
         "GlobalIPv6PrefixLen": _prefix(endpoint.address6) if endpoint else 0,
         "DNSNames": list(dict.fromkeys([*own_names[:1], *aliases, *own_names[1:]])) or None,
     }
+
+
+def _links(spec: ContainerSpec, network: str) -> list[str] | None:
+    """Those that are names of the resolver, NAME:ALIAS."""
+    asked = spec.networks.get(network)
+    own = spec.links if network == spec.namespaces.network and network != "bridge" else ()
+    return [":".join(parse(text)) for text in dict.fromkeys((*(asked.links if asked else ()), *own))] or None
 
 
 def _prefix(address: str) -> int:

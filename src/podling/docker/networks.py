@@ -7,8 +7,8 @@ from podling.base.errors import Conflict, Forbidden, InvalidInput, NotFound, Una
 from podling.docker import filters, timestamps
 from podling.docker.absent import NOT_A_MANAGER
 from podling.docker.answers import empty, json
-from podling.docker.create import endpoint
 from podling.docker.daemon import Daemon
+from podling.docker.endpoints import endpoint
 from podling.docker.events import pruned
 from podling.docker.filters import Given
 from podling.docker.routing import Call, Routes

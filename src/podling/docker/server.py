@@ -16,6 +16,7 @@ from podling.docker import (
     containers,
     exec,
     images,
+    limits,
     networks,
     stats,
     system,
@@ -36,7 +37,7 @@ class DockerApi:
 
     def __init__(self, engine: Engine, builder: Builder) -> None:
         self._tasks = Tasks("docker api")
-        self._daemon = Daemon(engine, builder, self._tasks)
+        self._daemon = Daemon(engine, builder, self._tasks, limits.kernel(engine.host))
         self._routes = Routes()
         for group in GROUPS:
             self._routes.include(group.routes)

@@ -126,19 +126,19 @@ class Containers:
         return Container(record, around)
 
     def _resolved(self, asked: Namespaces) -> Namespaces:
-        """With container:NAME as container:ID, which holds when the other one is renamed. Raises NotFound."""
+        """With container:NAME as container:ID, which holds when the other one is renamed. Raises InvalidInput."""
         modes = {kind: getattr(asked, kind) for kind in ("network", "ipc", "pid", "uts")}
         joined = {kind: mode[10:] for kind, mode in modes.items() if mode.startswith("container:")}
-        return replace(asked, **{kind: f"container:{self.find(name).id}" for kind, name in joined.items()})
+        return replace(asked, **{kind: f"container:{self._other(name).id}" for kind, name in joined.items()})
 
     def _with_volumes_from(self, asked: ContainerSpec) -> ContainerSpec:
-        """With the mounts of other containers where it has none of its own. Raises NotFound, InvalidInput."""
+        """With the mounts of other containers where it has none of its own. Raises InvalidInput."""
         mounts = {mount.target: mount for mount in asked.mounts}
         for text in asked.volumes_from:
             name, _, mode = text.partition(":")
             if not set(mode.split(",")) <= {"", "ro", "rw", "z", "Z"}:
                 raise InvalidInput(f'invalid mode: "{mode}"')
-            for mount in self.find(name).spec.mounts:
+            for mount in self._other(name).spec.mounts:
                 if mount.type != "tmpfs":
                     read_only = mount.read_only or "ro" in mode.split(",")
                     taken = replace(mount, read_only=read_only, options={**mount.options, "inherited": True})
@@ -173,7 +173,15 @@ class Containers:
             kind = "container" if joins else "host"
             raise InvalidInput(f"conflicting options: {kind} type networking can't be used with links")
         for text in spec.links:
-            self.find(links.parse(text)[0])
+            name, _ = links.parse(text)
+            self._other(name, f"could not get container for {name}: ")
+
+    def _other(self, name: str, where: str = "") -> Container:
+        """Another container that a new one names. Raises InvalidInput: a client takes NotFound for the image's."""
+        try:
+            return self.find(name)
+        except NotFound as error:
+            raise InvalidInput(f"{where}{error.message}") from None
 
     def _check_mount(self, mount: Mount, targets: set[str]) -> None:
         target = os.path.normpath(mount.target)

@@ -7,7 +7,7 @@ from podling.base.errors import Conflict
 from podling.base.ids import short
 from podling.engine import links
 from podling.engine.defaults import hosts_file
-from podling.engine.network import network_of
+from podling.engine.network import is_linked, network_of
 from podling.engine.record import Record
 from podling.engine.surroundings import Surroundings
 from podling.network.names import resolv_conf
@@ -50,7 +50,9 @@ def _hosts(record: Record, around: Surroundings) -> str:
 
 
 def linked_containers(record: Record, around: Surroundings) -> list[links.Linked]:
-    """Those that it links to and that run in a network with it."""
+    """Those that it links to and that run in the default network with it."""
+    if not is_linked(record.spec):
+        return []
     own = {endpoint.network for endpoint in around.networks.endpoints_of(record.id)}
     found = []
     for text in record.spec.links:
@@ -65,8 +67,8 @@ def linked_containers(record: Record, around: Surroundings) -> list[links.Linked
 
 
 def check_links(record: Record, around: Surroundings) -> None:
-    """Raises Conflict where a container that it links to does not run."""
-    for text in record.spec.links:
+    """Raises Conflict where a container that it links to in the default network does not run."""
+    for text in record.spec.links if is_linked(record.spec) else ():
         name, alias = links.parse(text)
         other = around.find(name)
         if not other.running:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from podling.base.errors import Conflict
+from podling.engine.links import parse
 from podling.engine.record import Record
 from podling.engine.surroundings import Surroundings
 from podling.engine.types import ContainerSpec, Endpoint
@@ -27,6 +28,12 @@ def network_of(record: Record, around: Surroundings) -> Record | None:
     """The container whose network this one shares."""
     mode = record.spec.namespaces.network
     return around.find(mode[10:]).record if mode.startswith("container:") else None
+
+
+def is_linked(spec: ContainerSpec) -> bool:
+    """Whether its links are those of the default network: addresses in its files, variables in its environment. Elsewhere they
+    are names of its resolver."""
+    return bool(spec.links) and spec.namespaces.network in ("", "default", "bridge")
 
 
 def wanted_networks(spec: ContainerSpec) -> dict[str, Endpoint]:
@@ -55,6 +62,7 @@ async def join_all(record: Record, around: Surroundings) -> None:
 
 async def join(record: Record, around: Surroundings, network: str, asked: Endpoint) -> None:
     """Put the container's namespace into a network."""
+    links = [*asked.links, *(record.spec.links if network == record.spec.namespaces.network else ())]
     await around.networks.connect(
         network,
         Sandbox(record.id, record.name, around.netns(record.id)),
@@ -62,6 +70,7 @@ async def join(record: Record, around: Surroundings, network: str, asked: Endpoi
         address6=asked.ipv6,
         mac=asked.mac,
         aliases=asked.aliases,
+        links={alias: name for name, alias in map(parse, links)},
         upstream=[(server, 53) for server in record.spec.dns],
     )
 

@@ -68,9 +68,10 @@ class PortBinding:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A container's place in one network: what is asked of it. Empty means: the network chooses."""
+    """A container's place in one network: what is asked of it. Empty means: the network chooses. `links`: NAME[:ALIAS]."""
 
     aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
     ipv4: str = ""
     ipv6: str = ""
     mac: str = ""
@@ -100,7 +101,7 @@ class ContainerSpec:
     `env` is NAME=VALUE, and wins over the image's. `network_mode`s are in `namespaces`; `networks` maps a network's name to the
     endpoint asked for. `log_path` empty: the engine's place. `stop_timeout` None: ten seconds. `init` None: no init.
     `console_size`: rows and columns of the terminal at its start. `volumes_from`: containers whose mounts it takes over, as
-    NAME[:ro|rw]; `links`: NAME[:ALIAS].
+    NAME[:ro|rw]; `links`: NAME[:ALIAS]. `shown` is what the engine has no use for and whoever asked sees again.
     """
 
     image: str
@@ -147,6 +148,7 @@ class ContainerSpec:
     annotations: Mapping[str, str] = EMPTY
     shm_size: int = 0
     platform: str = ""
+    shown: Mapping[str, Any] = EMPTY
 
 
 @dataclass(frozen=True, slots=True)

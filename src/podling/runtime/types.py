@@ -56,12 +56,13 @@ class Ulimit:
 class Resources:
     """Limits of one container. `cpu_shares` and `blkio_weight` are relative weights as cgroup v1 counts them.
 
-    `memory_swappiness` is 0 to 100, None unset; it is cgroup v1's alone.
+    `memory_swappiness` is 0 to 100, None unset; it is cgroup v1's alone. `nano_cpus` is how quota and period were asked for, if so.
     """
 
     cpu_shares: int = 0
     cpu_quota_us: int = 0
     cpu_period_us: int = 0
+    nano_cpus: int = 0
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     memory: int = 0
