@@ -225,6 +225,7 @@ async def test_a_node_that_shuts_down_ends_its_pods(world: World) -> None:
         with pytest.raises(Conflict):
             await runtime.remove_image(image.id)
         await cluster.gone("web")
+        await eventually(runtime.containers, lambda held: not held)
         await runtime.remove_image(image.id)
         assert await runtime.images() == []
     finally:
