@@ -10,17 +10,13 @@ from typing import Any
 from podling.scheduler.framework import (
     Choose,
     Diagnosis,
-    NormalizeScore,
     PostFilterResult,
     Rejection,
     State,
-    VectorFilter,
-    VectorReasons,
-    VectorScore,
 )
 from podling.scheduler.nominations import filter_with_nominated, promised
 from podling.scheduler.pod_info import PodInfo
-from podling.scheduler.profile import Profile, is_local
+from podling.scheduler.profile import Profile
 from podling.scheduler.snapshot import Snapshot
 from podling.scheduler.standing import Standing, standing_of
 
@@ -81,9 +77,7 @@ class Cycle:
 
     def _prepare(self) -> None:
         """PreFilter. Local plugins are prepared with the template."""
-        for one in self._profile.at("preFilter"):
-            if is_local(one):
-                continue
+        for one in self._profile.pre_filters:
             found = one.pre_filter(self.state, self._pod, self._snapshot)
             if found is False:
                 self.state.skipped.add(one.name)
@@ -120,11 +114,12 @@ class Cycle:
             rows = [row for row, good in enumerate(self._standing.fits) if good]
             return self._without_promised(self._passing_each(rows, self._filters))
         passing = self._standing.fits
-        fast = [one for one in self._filters if isinstance(one, VectorFilter)]
-        for one in fast:
-            passing = passing & one.mask(self.state, self._pod, self._snapshot)
+        vectors = self._profile.vector_filters
+        for one in self._filters:
+            if one.name in vectors:
+                passing = passing & one.mask(self.state, self._pod, self._snapshot)
         rows = passing.nonzero()[0]
-        slow = [one for one in self._filters if one not in fast]
+        slow = [one for one in self._filters if one.name not in vectors]
         rows = self._array(self._passing_each(rows.tolist(), slow)) if slow else rows
         return self._without_promised(rows)
 
@@ -155,26 +150,21 @@ class Cycle:
         total = [standing.total[row] for row in rows] if self._numpy is None else standing.total[rows]
         for plugin, raw in standing.statics().scores(normalized=True):
             total = self._with(total, plugin, [raw[row] for row in rows] if self._numpy is None else raw[rows])
-        for plugin in self._telling(self._profile.other_scores, rows):
-            total = self._with(total, plugin, self._scores(plugin, rows))
+        state, pod, snapshot = self.state, self._pod, self._snapshot
+        alike = {one.name for one in self._profile.pre_scores if not one.pre_score(state, pod, snapshot, rows)}
+        for plugin in self._profile.other_scores:
+            if plugin.name not in alike:
+                total = self._with(total, plugin, self._scores(plugin, rows))
         return total
 
-    def _telling(self, scorers: Sequence[Any], rows: Any) -> list[Any]:
-        """Those that tell nodes apart for this pod."""
-        prepared = {one.name: one.pre_score(self.state, self._pod, self._snapshot, rows) for one in self._preparing(scorers)}
-        return [one for one in scorers if prepared.get(one.name, True)]
-
-    def _preparing(self, scorers: Sequence[Any]) -> list[Any]:
-        return [one for one in self._profile.at("preScore") if one in scorers or not hasattr(one, "score")]
-
     def _scores(self, plugin: Any, rows: Any) -> Any:
-        if self._numpy is not None and isinstance(plugin, VectorScore):
+        if self._numpy is not None and plugin.name in self._profile.vector_scores:
             return plugin.scores(self.state, self._pod, self._snapshot, rows)
         nodes = self._snapshot.nodes
         return self._array([plugin.score(self.state, self._pod, nodes[row]) for row in rows])
 
     def _with(self, total: Any, plugin: Any, scores: Any) -> Any:
-        if isinstance(plugin, NormalizeScore):
+        if plugin.name in self._profile.normalizing:
             scores = plugin.normalize(scores)
         weight = self._profile.weights[plugin.name]
         if self._numpy is None:
@@ -198,7 +188,7 @@ class Cycle:
             if one in preparing and not one.pre_score(self.state, self._pod, self._snapshot, fitting):
                 continue
             scores: Any = [one.score(self.state, self._pod, nodes[row]) for row in fitting]
-            scores = one.normalize(scores) if isinstance(one, NormalizeScore) else scores
+            scores = one.normalize(scores) if one.name in self._profile.normalizing else scores
             total = [old + new * self._profile.weights[one.name] for old, new in zip(total, scores, strict=True)]
         return Placed(nodes[fitting[best(total, choose)]].name, len(fitting), self.state)
 
@@ -248,10 +238,10 @@ class Cycle:
 
     def _rejecting(self, one: Any, rows: Any, diagnosis: Diagnosis) -> Any:
         """Note why `one` rejects which of `rows`; gives the others."""
-        if self._numpy is not None and isinstance(one, VectorReasons):
-            passing = one.mask(self.state, self._pod, self._snapshot)[rows]  # type: ignore[attr-defined]
+        if self._numpy is not None and one.name in self._profile.vector_reasons:
+            passing = one.mask(self.state, self._pod, self._snapshot)[rows]
             reasons, resolvable = one.reasons(self.state, self._pod, self._snapshot, rows[~passing])
-            diagnosis.count(one.name, reasons, resolvable)  # type: ignore[attr-defined]
+            diagnosis.count(one.name, reasons, resolvable)
             return rows[passing]
         left = []
         for row in rows if self._numpy is None else rows.tolist():

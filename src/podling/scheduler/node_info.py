@@ -49,7 +49,18 @@ class NodeInfo:
         for name, value in pod.requests.items():
             requested[name] = requested.get(name, 0) + sign * value
         counted = (self.counted[0] + sign * pod.counted[0], self.counted[1] + sign * pod.counted[1])
-        return replace(self, pods=pods, requested=requested, counted=counted)
+        return NodeInfo(
+            self.node,
+            self.name,
+            self.labels,
+            self.taints,
+            self.unschedulable,
+            self.allocatable,
+            self.images,
+            pods,
+            requested,
+            counted,
+        )
 
     def judged_by(self) -> tuple[object, ...]:
         """What static plugins look at: equal before and after, their verdicts stand."""

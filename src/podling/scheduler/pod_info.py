@@ -93,7 +93,8 @@ class PodInfo:
         affinity = spec.get("affinity") or {}
         near, apart = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
         read = _Terms(pod, namespace, namespaces_of)
-        requests, counted, ports = requests_of(spec), counted_of(spec), ports_of(spec)
+        requests, ports = requests_of(spec), ports_of(spec)
+        counted = counted_of(spec, requests)
         signature = signature_of(spec)
         return cls(
             pod,
@@ -136,7 +137,10 @@ def requests_of(spec: Object) -> Requests:
 
     Source: Kubernetes documentation "Init Containers", resource sharing; sidecars count on from their start.
     """
-    total = _sum(amounts(_asks(container)) for container in spec.get("containers") or ())
+    containers, whole, overhead = spec.get("containers") or (), spec.get("resources"), spec.get("overhead")
+    if len(containers) == 1 and not (whole or overhead or spec.get("initContainers")):
+        return amounts(_asks(containers[0]))
+    total = _sum(amounts(_asks(container)) for container in containers)
     sidecars: Requests = {}
     peak: Requests = {}
     for container in spec.get("initContainers") or ():
@@ -148,8 +152,7 @@ def requests_of(spec: Object) -> Requests:
         else:
             own = _sum((sidecars, own))
         peak = _max(peak, own)
-    whole = amounts((spec.get("resources") or {}).get("requests"))
-    return _sum((_max(total, peak) | whole, amounts(spec.get("overhead"))))
+    return _sum((_max(total, peak) | amounts((whole or {}).get("requests")), amounts(overhead)))
 
 
 def _asks(container: Object) -> Object | None:
@@ -168,8 +171,8 @@ def _max(one: Requests, other: Requests) -> Requests:
     return {name: max(one.get(name, 0), other.get(name, 0)) for name in one.keys() | other.keys()}
 
 
-def counted_of(spec: Object) -> tuple[int, int]:
-    asked = requests_of(spec)
+def counted_of(spec: Object, asked: Requests) -> tuple[int, int]:
+    """cpu and memory of `asked`, with the defaults for containers that ask for none."""
     silent = [_asks(container) or {} for container in spec.get("containers") or ()]
     cpu = asked.get("cpu", 0) + DEFAULT_CPU * sum("cpu" not in one for one in silent)
     memory = asked.get("memory", 0) + DEFAULT_MEMORY * sum("memory" not in one for one in silent)

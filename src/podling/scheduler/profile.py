@@ -6,7 +6,15 @@ from functools import cached_property
 from typing import Any
 
 from podling.scheduler.events import EVERYTHING, ClusterEvent, EventWithHint
-from podling.scheduler.framework import EnqueueExtensions, NormalizeScore, Plugin, PreFilterExtensions
+from podling.scheduler.framework import (
+    EnqueueExtensions,
+    NormalizeScore,
+    Plugin,
+    PreFilterExtensions,
+    VectorFilter,
+    VectorReasons,
+    VectorScore,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +56,33 @@ class Profile:
     @cached_property
     def _scores(self) -> tuple[Any, ...]:
         return tuple(one for one in self.at("score") if self.weights.get(one.name))
+
+    @cached_property
+    def pre_filters(self) -> tuple[Any, ...]:
+        """Those that are asked in each cycle: local ones are with each template."""
+        return tuple(one for one in self.at("preFilter") if not is_local(one))
+
+    @cached_property
+    def pre_scores(self) -> tuple[Any, ...]:
+        """Those of plugins that are asked in each cycle, and of those that score nothing themselves."""
+        kept = (*self.static_scores, *self.local_scores)
+        return tuple(one for one in self.at("preScore") if one not in kept)
+
+    @cached_property
+    def vector_filters(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.at("filter") if isinstance(one, VectorFilter))
+
+    @cached_property
+    def vector_reasons(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.at("filter") if isinstance(one, VectorReasons))
+
+    @cached_property
+    def vector_scores(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.at("score") if isinstance(one, VectorScore))
+
+    @cached_property
+    def normalizing(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.at("score") if isinstance(one, NormalizeScore))
 
     @cached_property
     def extensions(self) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ Asked anew only for the rows that changed since the last cycle, so that a cycle 
 
 from typing import Any
 
-from podling.scheduler.framework import PreFilter, PreScore, State, VectorFilter, VectorScore
+from podling.scheduler.framework import PreFilter, PreScore, State
 from podling.scheduler.node_info import NodeInfo
 from podling.scheduler.pod_info import PodInfo
 from podling.scheduler.profile import Profile
@@ -51,7 +51,8 @@ class Standing:
         """The snapshot's log tells of it too."""
 
     def catch_up(self) -> None:
-        snapshot, passing = self._snapshot, self.statics().passing()
+        snapshot, statics = self._snapshot, self.statics()
+        passing = statics.passing()
         changed = set(snapshot.changed[self._seen :]) if self._age == snapshot.age and passing is self._passing else None
         if changed is None or len(changed) * REBUILT_FROM > len(snapshot):
             self._rebuild(passing)
@@ -87,12 +88,12 @@ class Standing:
             self.total += raw * self._profile.weights[plugin.name]
 
     def _mask(self, plugin: Any, numpy: Any) -> Any:
-        if isinstance(plugin, VectorFilter):
+        if plugin.name in self._profile.vector_filters:
             return plugin.mask(self._state, self._pod, self._snapshot)
         return numpy.array([plugin.filter(self._state, self._pod, node) is None for node in self._snapshot], dtype="?")
 
     def _scored(self, plugin: Any, rows: Any) -> Any:
-        if isinstance(plugin, VectorScore):
+        if plugin.name in self._profile.vector_scores:
             return plugin.scores(self._state, self._pod, self._snapshot, rows)
         numpy = self._snapshot.numpy
         return numpy.array([plugin.score(self._state, self._pod, node) for node in self._snapshot], dtype="i8")

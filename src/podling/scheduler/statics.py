@@ -27,7 +27,7 @@ class Statics:
         self._size = len(snapshot)
         self._passing: dict[str, Any] = {}
         self._diagnosis: Diagnosis | None = None
-        self._differing: list[tuple[Any, Any]] | None = None
+        self._differing: tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]] | None = None
         self._derived: dict[Any, Any] = {}
 
     def _array(self, values: list[Any], kind: str = "i8") -> Any:
@@ -63,9 +63,12 @@ class Statics:
     def scores(self, *, normalized: bool) -> list[tuple[Any, Any]]:
         """The scorers that tell some rows apart, with their raw scores by row; those that normalise, or the others."""
         if self._differing is None:
-            pairs = zip(self._scores, self._raw, strict=True)
-            self._differing = [(plugin, raw) for plugin, raw in pairs if len(raw) and min(raw) != max(raw)]
-        return [pair for pair in self._differing if isinstance(pair[0], NormalizeScore) is normalized]
+            pairs = [(one, raw) for one, raw in zip(self._scores, self._raw, strict=True) if len(raw) and min(raw) != max(raw)]
+            self._differing = (
+                [pair for pair in pairs if not isinstance(pair[0], NormalizeScore)],
+                [pair for pair in pairs if isinstance(pair[0], NormalizeScore)],
+            )
+        return self._differing[normalized]
 
     def diagnosis(self) -> Diagnosis:
         """Why the nodes that don't pass don't: each by the first plugin that rejects it."""
