@@ -9,7 +9,7 @@ from podling.docker import timestamps
 
 Given = Mapping[str, list[str]]
 T = TypeVar("T")
-_TRUE, _FALSE = frozenset({"1", "true", "True", "t"}), frozenset({"0", "false", "False", "f"})
+TRUE, _FALSE = frozenset({"1", "true", "True", "t"}), frozenset({"0", "false", "False", "f"})
 
 
 def check(given: Given, known: Collection[str]) -> None:
@@ -55,6 +55,6 @@ def flag(given: Given, name: str) -> bool | None:
     values = given.get(name)
     if not values:
         return None
-    if len(values) == 1 and values[0] in _TRUE | _FALSE:
-        return values[0] in _TRUE
+    if len(values) == 1 and values[0] in TRUE | _FALSE:
+        return values[0] in TRUE
     raise InvalidInput(f"invalid filter '{name}={values}'")

@@ -1,6 +1,6 @@
 """Which containers a list shows. Source: Docker Engine API, ContainerList, "filters"."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from podling.base.errors import InvalidInput, NotFound
 from podling.docker import filters
@@ -8,26 +8,7 @@ from podling.docker.filters import Given
 from podling.engine.container import Container
 from podling.engine.engine import Engine
 
-KNOWN = frozenset(
-    [
-        "ancestor",
-        "before",
-        "expose",
-        "exited",
-        "health",
-        "id",
-        "is-task",
-        "isolation",
-        "label",
-        "label!",
-        "name",
-        "network",
-        "publish",
-        "since",
-        "status",
-        "volume",
-    ]
-)
+Test = Callable[[Container, str], bool]
 STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTH = ("starting", "healthy", "unhealthy", "none")
 
@@ -36,12 +17,15 @@ def select(engine: Engine, given: Given, *, everything: bool, limit: int) -> Seq
     """The newest first. Without `everything` the running ones, unless a filter asks for states. Raises InvalidInput, NotFound."""
     _check(given)
     everything = everything or limit > 0 or bool(given.keys() & {"status", "exited", "before", "since"})
-    images = _images(engine, given)
     bounds = _bounds(engine, given)
+    tests = _tests(engine, given)
     found = [
         container
         for container in engine.containers.list()
-        if (everything or container.running) and _fits(container, engine, given, images) and _is_between(container, bounds)
+        if (everything or container.running)
+        and bounds[0] < container.created < bounds[1]
+        and filters.labels(given, container.spec.labels)
+        and all(any(test(container, value) for value in values) for test, values in tests)
     ]
     return found[:limit] if limit > 0 else found
 
@@ -54,6 +38,7 @@ def _check(given: Given) -> None:
     for value in given.get("health", ()):
         if value not in HEALTH:
             raise InvalidInput(f"invalid filter 'health={value}'")
+    filters.flag(given, "is-task")
     for value in given.get("exited", ()):
         if not value.removeprefix("-").isdecimal():
             raise InvalidInput(f"invalid filter 'exited={value}'")
@@ -82,30 +67,38 @@ def _bounds(engine: Engine, given: Given) -> tuple[float, float]:
     return max(since, default=0.0), min(before, default=float("inf"))
 
 
-def _is_between(container: Container, bounds: tuple[float, float]) -> bool:
-    return bounds[0] < container.created < bounds[1]
+def _tests(engine: Engine, given: Given) -> list[tuple[Test, Sequence[str]]]:
+    """Those that are asked for, each with its values, one of which must pass."""
+    by_name: dict[str, Test] = _TESTS | {
+        "ancestor": _is_from(_images(engine, given)),
+        "network": lambda container, value: _is_in_network(container, engine, value),
+    }
+    return [(by_name[name], values) for name, values in given.items() if values and name in by_name]
 
 
-def _fits(container: Container, engine: Engine, given: Given, images: set[str]) -> bool:
-    spec, state = container.spec, container.state
-    health = state.health.status if state.health else "none"
-    names = (container.name, f"/{container.name}")
-    return (
-        filters.labels(given, spec.labels)
-        and filters.any_of(given, "id", container.id.startswith)
-        and filters.any_of(given, "name", lambda value: filters.name_matches(value, names))
-        and filters.any_of(given, "status", lambda value: state.status == value)
-        and filters.any_of(given, "exited", lambda value: state.status == "exited" and state.exit_code == int(value))
-        and filters.any_of(given, "health", lambda value: health == value)
-        and filters.any_of(given, "ancestor", lambda value: container.image_id in images or value == spec.image)
-        and filters.any_of(given, "network", lambda value: _is_in_network(container, engine, value))
-        and filters.any_of(given, "volume", lambda value: any(value in (each.source, each.target) for each in spec.mounts))
-        and filters.any_of(
-            given, "publish", lambda value: _has_port(value, (_text(each.container_port, each.protocol) for each in spec.ports))
-        )
-        and filters.any_of(given, "expose", lambda value: _has_port(value, spec.exposed))
-        and filters.flag(given, "is-task") is not True
-    )
+def _is_from(images: set[str]) -> Test:
+    return lambda container, value: container.image_id in images or value == container.spec.image
+
+
+def _health(container: Container) -> str:
+    health = container.state.health
+    return health.status if health else "none"
+
+
+def _is_named(container: Container, value: str) -> bool:
+    return filters.name_matches(value, (container.name, f"/{container.name}"))
+
+
+def _has_exited(container: Container, value: str) -> bool:
+    return container.state.status == "exited" and container.state.exit_code == int(value)
+
+
+def _has_volume(container: Container, value: str) -> bool:
+    return any(value in (mount.source, mount.target) for mount in container.spec.mounts)
+
+
+def _publishes(container: Container, value: str) -> bool:
+    return _has_port(value, (f"{port.container_port}/{port.protocol}" for port in container.spec.ports))
 
 
 def _is_in_network(container: Container, engine: Engine, value: str) -> bool:
@@ -116,10 +109,6 @@ def _is_in_network(container: Container, engine: Engine, value: str) -> bool:
         return False
 
 
-def _text(port: int, protocol: str) -> str:
-    return f"{port}/{protocol}"
-
-
 def _has_port(value: str, ports: Iterable[str]) -> bool:
     """`80`, `80/udp` or `8000-8010[/protocol]`."""
     numbers, _, protocol = value.partition("/")
@@ -128,3 +117,18 @@ def _has_port(value: str, ports: Iterable[str]) -> bool:
         raise InvalidInput(f"invalid port specification: {value}")
     wanted = range(int(first), int(last or first) + 1)
     return any(int(port.partition("/")[0]) in wanted and port.partition("/")[2] == (protocol or "tcp") for port in ports)
+
+
+_TESTS: dict[str, Test] = {
+    "id": lambda container, value: container.id.startswith(value),
+    "name": _is_named,
+    "status": lambda container, value: container.state.status == value,
+    "exited": _has_exited,
+    "health": lambda container, value: _health(container) == value,
+    "volume": _has_volume,
+    "publish": _publishes,
+    "expose": lambda container, value: _has_port(value, container.spec.exposed),
+    "is-task": lambda container, value: value not in filters.TRUE,
+}
+# The labels' and the times' are no tests of one value.
+KNOWN = frozenset([*_TESTS, "ancestor", "before", "isolation", "label", "label!", "network", "since"])

@@ -87,7 +87,8 @@ class Actor:
 
     @property
     def state(self) -> ContainerState:
-        return replace(self._record.life.state, health=self.health.state)
+        state, health = self._record.life.state, self.health.state
+        return state if health is state.health else replace(state, health=health)
 
     @property
     def running(self) -> bool:
