@@ -35,7 +35,7 @@ class _Keyed(dict[tuple[str, str], str]):
 
 
 ELEMENT = _Elements()
-_KEYED = _Keyed()
+KEYED = _Keyed()
 
 
 def element(item: Any, shape: Shape, index: int) -> str:
@@ -45,7 +45,7 @@ def element(item: Any, shape: Shape, index: int) -> str:
     if type(item) is not dict:
         return f"i:{index}"
     if len(shape.keys) == 1 and type(value := item.get(shape.keys[0])) is str:
-        return _KEYED[shape.keys[0], value]
+        return KEYED[shape.keys[0], value]
     keys = {name: item.get(name, KEY_DEFAULTS.get(name)) for name in sorted(shape.keys)}
     if not keys or None in keys.values():
         return f"i:{index}"

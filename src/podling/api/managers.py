@@ -5,12 +5,13 @@ Source: Kubernetes documentation "Server-Side Apply"; meta/v1 ManagedFieldsEntry
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from podling.api.field import quote
-from podling.api.fieldset import SELF, FieldSet, Path, describe, difference, intersection, is_valid, paths, union
+from podling.api.fieldset import SELF, FieldSet, Path, below, describe, difference, intersection, is_valid, paths, union
 from podling.api.schema import Shape
 from podling.api.status import ApiError
 from podling.api.typed import Difference, Typed, all_of
@@ -180,7 +181,7 @@ def managed_part(obj: Object) -> Object:
 
 def after_create(obj: Object, structure: Structure, manager: Manager, time: str) -> Entries:
     """The entries of a new object: all is its creator's."""
-    fields = structure.typed.compare({}, managed_part(obj), structure.shape).changed
+    fields = below(structure.typed.everything(managed_part(obj), structure.shape))
     fields = _without_innate(fields, _INNATE if structure.innate else _INNATE_IN_CUSTOM)
     return [Entry(manager, time, fields)] if fields else []
 
@@ -334,6 +335,7 @@ def with_last_applied(new: Object, intent: Intent) -> Object:
     return {**new, "metadata": {**new["metadata"], "annotations": {**annotations, LAST_APPLIED: text}}}
 
 
+@lru_cache(maxsize=256)
 def name_of_agent(user_agent: str) -> str:
     """The manager that a User-Agent names: what stands before the slash."""
     return "".join(char for char in user_agent.partition("/")[0] if char.isprintable())[:NAME_LIMIT]

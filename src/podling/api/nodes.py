@@ -6,7 +6,7 @@ Nodes are shared. Two structures with the same members have the same node, but f
 from collections.abc import Callable
 from typing import Any
 
-from podling.api.elements import ELEMENT, element
+from podling.api.elements import ELEMENT, KEYED, element
 from podling.api.fieldset import LEAF, SELF, FieldSet
 from podling.api.schema import ANY, Schemas, Shape, Type
 
@@ -59,6 +59,7 @@ class Nodes:
         if shape.kind not in ("set", "map"):
             return lambda value: anything(value) if type(value) is dict else LEAF
         item_shape = shape.item or ANY
+        single = shape.keys[0] if shape.kind == "map" and len(shape.keys) == 1 else ""
 
         def node(value: Any) -> FieldSet:
             if type(value) is not list or not value:
@@ -66,7 +67,12 @@ class Nodes:
             of_item = self.of(item_shape)
             found: FieldSet = {SELF: LEAF}
             for index, item in enumerate(value):
-                found[element(item, shape, index)] = of_item(item) if type(item) is dict else LEAF
+                if type(item) is not dict:
+                    found[element(item, shape, index)] = LEAF
+                elif single and type(key := item.get(single)) is str:
+                    found[KEYED[single, key]] = of_item(item)
+                else:
+                    found[element(item, shape, index)] = of_item(item)
             return found
 
         return node

@@ -130,7 +130,7 @@ class ResourceCache:
     def items(self, prefix: str = "") -> Iterator[Item]:
         """The items whose key starts with `prefix`, in order, as they are now."""
         items = self._items
-        return (items[key] for key in _between(self._keys, prefix, ""))
+        return (items[key] for key in _between(self._keys, prefix, "")) if items else iter(())
 
     def load(self, key: str, value: bytes, revision: int) -> None:
         """An object that was there before the cache; keys come in order."""

@@ -37,6 +37,9 @@ class Backend:
     quotas: Quotas
 
 
+_UNREAD = Attributes(ANONYMOUS, "", "")
+
+
 @dataclass(slots=True)
 class Call:
     """A request with what the middleware found out about it. `kind` is that of the resource in the path."""
@@ -44,7 +47,7 @@ class Call:
     backend: Backend
     request: Request
     target: Target | None = None
-    attributes: Attributes = field(default_factory=lambda: Attributes(ANONYMOUS, "", ""))
+    attributes: Attributes = _UNREAD
     warnings: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
     """What admission tells the audit log."""

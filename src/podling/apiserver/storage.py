@@ -119,7 +119,7 @@ class Storage:
         key, value = _key(kind, obj), encode(obj)
         sealed = self._encryption.seal(kind.storage, key, value)
         revision = await self._store.create(_path(kind.storage, key), sealed)
-        return await self._written(key, value, revision)
+        return await self._written(kind.storage, key, value, revision)
 
     async def replace(self, kind: Kind, seen: Item, obj: Object) -> Item:
         """Put `obj` in the place of what was `seen`; nothing is written when nothing differs. Raises Stale."""
@@ -128,7 +128,7 @@ class Storage:
             return seen
         sealed = self._encryption.seal(kind.storage, seen.key, value)
         revision = await self._swap(self._store.put(_path(kind.storage, seen.key), sealed, expected=seen.revision))
-        return await self._written(seen.key, value, revision)
+        return await self._written(kind.storage, seen.key, value, revision)
 
     async def remove(self, kind: Kind, seen: Item) -> None:
         """Raises Stale."""
@@ -141,9 +141,11 @@ class Storage:
             await self.wait(self._store.revision)
             raise Stale from None
 
-    async def _written(self, key: str, value: bytes, revision: int) -> Item:
+    async def _written(self, resource: tuple[str, str], key: str, value: bytes, revision: int) -> Item:
+        """What was written, as reads show it; somebody may have written the next already."""
         await self.wait(revision)
-        return Item(key, stamp(value, revision), revision)
+        item = self.of(resource).get(key)
+        return item if item is not None and item.revision == revision else Item(key, stamp(value, revision), revision)
 
 
 def _key(kind: Kind, obj: Object) -> str:

@@ -4,8 +4,7 @@ The order of a create: identity, the kind's preparation and defaults, mutating a
 addresses, store. An update compares what it was decided on, and is decided again when somebody was faster.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,7 +121,7 @@ async def _create_named(review: Review, track: Track) -> Item:
     review.warnings += kind.warn(obj, None)
     await admission_order.validate(review)
     stored = kind.to_stored(obj)
-    async with _reserved(review):
+    with _Reserved(review):
         if review.dry_run:
             return _unwritten(backend, kind, stored)
         return await backend.storage.create(kind, stored)
@@ -141,28 +140,27 @@ def _unwritten(backend: Backend, kind: Kind, stored: Object) -> Item:
     return Item(name_of(stored), encode(stored), 0)
 
 
-@asynccontextmanager
-async def _reserved(review: Review) -> AsyncIterator[None]:
+class _Reserved:
     """What is the write's until it is over: the addresses of a Service, and what admission has put aside."""
-    try:
+
+    __slots__ = ("_ends",)
+
+    def __init__(self, review: Review) -> None:
+        self._ends = review.finish
         if review.kind.storage == ("", "services"):
-            with _allocated(review):
-                yield
-        else:
-            yield
-    finally:
-        for end in review.finish:
+            assert review.obj is not None
+            try:
+                self._ends = [review.backend.addresses.allocate(review.obj, review.old).release, *self._ends]
+            except BaseException:
+                self.__exit__()
+                raise
+
+    def __enter__(self) -> None:
+        """It is reserved already."""
+
+    def __exit__(self, *_: object) -> None:
+        for end in self._ends:
             end()
-
-
-@contextmanager
-def _allocated(review: Review) -> Iterator[None]:
-    assert review.obj is not None
-    reservation = review.backend.addresses.allocate(review.obj, review.old)
-    try:
-        yield
-    finally:
-        reservation.release()
 
 
 # updates
@@ -296,7 +294,7 @@ async def _update_seen(review: Review, seen: Item, strategy: Strategy, track: Tr
         raise invalid(kind.kind, name_of(old), errors, kind.group)
     review.warnings += kind.warn(new, old)
     await admission_order.validate(review)
-    async with _reserved(review):
+    with _Reserved(review):
         stored = kind.to_stored(new)
         if review.dry_run:
             return Item(seen.key, stamp(encode(stored), seen.revision), seen.revision)

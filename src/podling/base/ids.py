@@ -5,7 +5,9 @@ import secrets
 
 _random = secrets.SystemRandom()
 # rand.SafeEncodeString of k8s.io/apimachinery: no vowels, no look-alikes.
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"
+_SAFE = b"bcdfghjklmnpqrstvwxz2456789"
+_OF_BYTE = bytes(_SAFE[byte % len(_SAFE)] for byte in range(256))
+_SURPLUS = bytes(range(256 - 256 % len(_SAFE), 256))  # would make some digits likelier than others
 
 
 def container_id() -> str:
@@ -30,14 +32,10 @@ def uid() -> str:
 
 def suffix(length: int = 5) -> str:
     """A random name suffix, as `metadata.generateName` appends it."""
-    number = int.from_bytes(
-        os.urandom(length + 8)
-    )  # so many bits that no suffix is likelier than another by anything that counts
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, len(_SAFE))
-        digits.append(_SAFE[digit])
-    return "".join(digits)
+    digits = b""
+    while len(digits) < length:
+        digits += os.urandom(2 * length).translate(_OF_BYTE, _SURPLUS)
+    return digits[:length].decode()
 
 
 def jitter() -> float:

@@ -7,6 +7,7 @@ from podling.api import names
 from podling.api.core import environment, probe, resources
 from podling.api.field import Cursor, FieldError
 from podling.api.kind import Object
+from podling.api.known import Known
 from podling.api.rules import chosen, one_of, present
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -64,6 +65,14 @@ def validate_all(spec: Cursor, volumes: set[str], *, in_template: bool) -> Itera
 def _validate(container: Cursor, volumes: set[str], seen: set[str]) -> Iterator[FieldError]:
     value: Object = container.value or {}
     yield from _names(container, seen)
+    yield from _alone(container, {name: value[name] for name in value if name != "volumeMounts"})
+    if "volumeMounts" in value:
+        yield from _mounts(container / "volumeMounts", volumes)
+
+
+def _validate_alone(container: Cursor) -> Iterator[FieldError]:
+    """What neither other containers nor volumes have a say in."""
+    value: Object = container.value or {}
     if value.get("imagePullPolicy") not in PULL_POLICIES:
         yield from chosen(container / "imagePullPolicy", PULL_POLICIES)
     if value.get("terminationMessagePolicy") not in MESSAGE_POLICIES:
@@ -72,8 +81,6 @@ def _validate(container: Cursor, volumes: set[str], seen: set[str]) -> Iterator[
         yield from _ports(container / "ports")
     if "env" in value or "envFrom" in value:
         yield from environment.validate(container)
-    if "volumeMounts" in value:
-        yield from _mounts(container / "volumeMounts", volumes)
     if "resources" in value:
         yield from resources.validate(container / "resources")
     for name in PROBES:
@@ -85,6 +92,9 @@ def _validate(container: Cursor, volumes: set[str], seen: set[str]) -> Iterator[
                 yield from probe.validate_handler(container / "lifecycle" / name, probe.HOOK_HANDLERS)
     if "securityContext" in value:
         yield from validate_security(container / "securityContext")
+
+
+_alone = Known(_validate_alone)
 
 
 def _names(container: Cursor, seen: set[str]) -> Iterator[FieldError]:

@@ -2,12 +2,13 @@
 pkg/apis/core/v1 defaults, pkg/apis/core/validation ValidatePodSpec, ValidatePodTemplateSpec.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from podling.api import metadata, names
 from podling.api.core import container, environment, placement, resources, volume
 from podling.api.field import Cursor, FieldError
 from podling.api.kind import Object
+from podling.api.known import Known
 from podling.api.rules import between, chosen, ip_address, named, not_negative, present
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
@@ -147,14 +148,14 @@ def _readiness_gates(gates: Cursor) -> Iterator[FieldError]:
             yield (gate / "conditionType").invalid(complaint, gate.get("conditionType", ""))
 
 
-_PARTS = {
+_PARTS: dict[str, Callable[[Cursor], Iterable[FieldError]]] = {
     "nodeSelector": _node_selector,
     "securityContext": _security,
     "hostAliases": _host_aliases,
     "dnsConfig": _dns_config,
-    "tolerations": placement.validate_tolerations,
-    "affinity": placement.validate_affinity,
-    "topologySpreadConstraints": placement.validate_spread,
+    "tolerations": Known(placement.validate_tolerations),
+    "affinity": Known(placement.validate_affinity),
+    "topologySpreadConstraints": Known(placement.validate_spread),
     "schedulingGates": _gates,
     "readinessGates": _readiness_gates,
 }

@@ -3,13 +3,14 @@
 The kinds that the node agent mounts are checked in full; others need only be the one source of their volume.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from podling.api import names
 from podling.api.core import environment, resources
 from podling.api.core.container import inside
 from podling.api.field import Cursor, FieldError
 from podling.api.kind import Object
+from podling.api.known import Known
 from podling.api.rules import chosen, one_of, present
 from podling.base import quantity
 
@@ -17,7 +18,7 @@ MODE = 0o644
 TOKEN_SECONDS = 3600
 HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
-Check = Callable[[Cursor], Iterator[FieldError]]
+Check = Callable[[Cursor], Iterable[FieldError]]
 
 
 def default(volume: Object) -> None:
@@ -70,10 +71,10 @@ def _source(volume: Cursor) -> Iterator[FieldError]:
         yield from validate_source(volume / name, name)
 
 
-def validate_source(source: Cursor, name: str) -> Iterator[FieldError]:
+def validate_source(source: Cursor, name: str) -> Iterable[FieldError]:
     """The rules of one kind of source, where we know it: also those of a PersistentVolume."""
-    if check := _CHECKS.get(name):
-        yield from check(source)
+    check = _CHECKS.get(name)
+    return check(source) if check is not None else ()
 
 
 def _empty_dir(source: Cursor) -> Iterator[FieldError]:
@@ -203,7 +204,7 @@ _CHECKS: dict[str, Check] = {
     "secret": _secret,
     "configMap": _config_map,
     "downwardAPI": _downward,
-    "projected": _projected,
+    "projected": Known(_projected),
     "persistentVolumeClaim": _claim,
     "nfs": _nfs,
     "csi": _csi,
