@@ -15,6 +15,7 @@ from podling.node.runtime import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UI
 UID = "0f1e2d3c-0000-4000-8000-000000000001"
 SANDBOX = SandboxSpec(UID, "web", "default", "web", sysctls={"net.ipv4.ip_unprivileged_port_start": "100"})
 IMAGE = "busybox"
+_UNTIL_RESIZED = 'until [ "$(stty size)" = "30 90" ]; do sleep 0.05; done; read x; echo got $x'
 Make = Callable[..., Awaitable[str]]
 
 
@@ -133,11 +134,11 @@ class PodRuntimeContract:
 
     async def test_exec_in_a_terminal(self, runtime: PodRuntime, make: Make) -> None:
         id = await make("sleep 600")
-        session = await runtime.exec(id, ExecSpec(("sh", "-c", "read x; stty size; exit 0"), stdin=True, tty=True))
+        session = await runtime.exec(id, ExecSpec(("sh", "-c", _UNTIL_RESIZED), stdin=True, tty=True))
         await session.resize(30, 90)
-        session.write(b"\n")
+        session.write(b"typed\n")
         await session.drain()
-        assert b"30 90" in (await output_of(session))["stdout"]
+        assert b"got typed" in (await output_of(session))["stdout"]
         assert await session.wait() == 0
         await session.close()
 
