@@ -1,4 +1,7 @@
-"""The façade of builds: a context and options in, an image with its names out."""
+"""The façade of builds: a context and options in, an image with its names out.
+
+What it works with is imported by the first build: 50 ms that a daemon's start does not need.
+"""
 
 import asyncio
 import shutil
@@ -6,18 +9,19 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from podling.aio.clock import Clock
 from podling.base import ids
 from podling.build.base import Listener, Message, Options, Runner
-from podling.build.context import Context, receive
-from podling.build.execute import Build, Means
-from podling.build.remote import context as fetched
 from podling.build.tree import PREFIX, Trees
 from podling.images.images import Images
 from podling.images.model import Image
 from podling.linux.mount import unmount_if_mounted
 from podling.oci import reference
+
+if TYPE_CHECKING:
+    from podling.build.context import Context
 
 _LAST = 256  # messages
 
@@ -46,22 +50,28 @@ class Builder:
         self._root.mkdir(parents=True, mode=0o700)
 
     @asynccontextmanager
-    async def context(self, source: AsyncIterable[bytes], dockerfile: str, remote: str = "") -> AsyncIterator[Context]:
+    async def context(self, source: AsyncIterable[bytes], dockerfile: str, remote: str = "") -> "AsyncIterator[Context]":
         """The context, received, or fetched from the address `remote`, for the time of a build.
 
         Raises InvalidInput for what can't be built, before anything is.
         """
+        await asyncio.to_thread(_load)
+        from podling.build import context
+        from podling.build import remote as addresses
+
         place = self._root / ids.suffix(12)
         await asyncio.to_thread(place.mkdir, 0o700)
         try:
             if remote:
-                source = await fetched(remote, place, dockerfile)
-            yield await receive(source, place, dockerfile, self._images.limits)
+                source = await addresses.context(remote, place, dockerfile)
+            yield await context.receive(source, place, dockerfile, self._images.limits)
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, True))
 
-    async def build(self, context: Context, options: Options, tell: Listener) -> Image:
+    async def build(self, context: "Context", options: Options, tell: Listener) -> Image:
         """Build and name the image. Raises BuildFailed for a step that fails, and what the step's parts raise."""
+        from podling.build.execute import Build, Means
+
         names = [str(reference.parse(name).tagged()) for name in options.names]
         async with self._images.holding() as owner:
             trees = Trees(self._images, context.place, owner)
@@ -99,3 +109,8 @@ class _Quiet:
 
     async def drain(self) -> None:
         return
+
+
+def _load() -> None:
+    """Blocks, so not first in the loop's own thread."""
+    import podling.build.execute  # noqa: F401
