@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from podling.linux import cgroup, process
-from podling.linux.cgroup import DeviceRates, Group, Hierarchies, Limits
+from podling.linux.cgroup import DeviceRates, DeviceUse, Group, Hierarchies, Limits
 from podling.linux.mount import parse_mountinfo
 
 V1 = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct"
@@ -218,3 +218,4 @@ def test_v2_stats_from_files(paper, tmp_path):
     assert (stats.cpu_total, stats.cpu_user, stats.cpu_throttled) == (30_000, 20_000, 7_000)
     assert (stats.memory_usage, stats.memory_limit, stats.working_set, stats.oom_kills) == (1000, 0, 700, 2)
     assert (stats.pids, stats.pids_limit, stats.io_read, stats.io_written) == (5, 0, 11, 22)
+    assert stats.io[0] == DeviceUse(8, 0, 1, 2, 3, 0)

@@ -89,7 +89,7 @@ def test_what_is_no_capability_is_named() -> None:
         (Resources(cpu_shares=512, cpuset_cpus="0-1"), "cpu", {"shares": 512, "cpus": "0-1"}),
         (Resources(cpu_quota_us=50000, cpu_period_us=100000), "cpu", {"quota": 50000, "period": 100000}),
         (Resources(pids_limit=7), "pids", {"limit": 7}),
-        (Resources(pids_limit=-1), "pids", {"limit": -1}),
+        (Resources(pids_limit=-1), "pids", {"limit": 4 << 20}),
         (Resources(blkio_weight=300), "blockIO", {"weight": 300}),
     ],
 )

@@ -56,14 +56,17 @@ def stats_json(container: Container, now: Stats, before: Stats) -> Json:
 
 
 def _cpu(sample: Stats) -> Json:
+    usage: Json = {
+        "total_usage": sample.cpu_total_ns,
+        "usage_in_kernelmode": sample.cpu_system_ns,
+        "usage_in_usermode": sample.cpu_user_ns,
+    }
+    if sample.cpu_each_ns:
+        usage["percpu_usage"] = list(sample.cpu_each_ns)
+    system = {"system_cpu_usage": sample.system_cpu_ns, "online_cpus": sample.online_cpus} if sample.time else {}
     return {
-        "cpu_usage": {
-            "total_usage": sample.cpu_total_ns,
-            "usage_in_kernelmode": sample.cpu_system_ns,
-            "usage_in_usermode": sample.cpu_user_ns,
-        },
-        "system_cpu_usage": sample.system_cpu_ns,
-        "online_cpus": sample.online_cpus,
+        "cpu_usage": usage,
+        **system,
         "throttling_data": {
             "periods": sample.periods,
             "throttled_periods": sample.throttled_periods,
@@ -75,15 +78,23 @@ def _cpu(sample: Stats) -> Json:
 def _memory(sample: Stats) -> Json:
     if not sample.memory_usage:
         return {}
-    return {"usage": sample.memory_usage, "stats": dict(sample.memory_stats), "limit": sample.memory_limit}
+    shown: Json = {"usage": sample.memory_usage, "stats": dict(sample.memory_stats), "limit": sample.memory_limit}
+    peaks = {"max_usage": sample.memory_peak, "failcnt": sample.memory_failures}
+    return shown | {name: value for name, value in peaks.items() if value}
 
 
 def _blkio(sample: Stats) -> Json:
-    entries = [
-        {"major": 0, "minor": 0, "op": operation, "value": value}
-        for operation, value in (("read", sample.read_bytes), ("write", sample.written_bytes))
-    ]
-    return {"io_service_bytes_recursive": entries if sample.read_bytes or sample.written_bytes else None}
+    sizes, requests = [], []
+    for each in sample.devices:
+        place = {"major": each.major, "minor": each.minor}
+        sizes += [{**place, "op": "read", "value": each.read_bytes}, {**place, "op": "write", "value": each.written_bytes}]
+        requests += [{**place, "op": "read", "value": each.reads}, {**place, "op": "write", "value": each.writes}]
+    unknown = ("io_queue_recursive", "io_service_time_recursive", "io_wait_time_recursive", "io_merged_recursive")
+    return {
+        "io_service_bytes_recursive": sizes or None,
+        "io_serviced_recursive": requests or None,
+        **dict.fromkeys((*unknown, "io_time_recursive", "sectors_recursive")),
+    }
 
 
 def _interface(each: InterfaceStats) -> Json:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from podling.linux.cgroup import DeviceUse
 from podling.runtime.types import EMPTY, Resources, Security
 from podling.runtime.types import Device as Device
 from podling.runtime.types import DeviceRate as DeviceRate
@@ -251,7 +252,10 @@ class InterfaceStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """One sample of what a container uses. Times in nanoseconds, `time` unix seconds; limit 0: none."""
+    """One sample of what a container uses. Times in nanoseconds, `time` unix seconds; limit 0: none.
+
+    `cpu_each_ns` is empty where the kernel doesn't tell, and so are peak and failures (a limit was met) 0.
+    """
 
     time: float
     cpu_total_ns: int = 0
@@ -267,8 +271,10 @@ class Stats:
     memory_stats: Mapping[str, int] = EMPTY
     pids: int = 0
     pids_limit: int = 0
-    read_bytes: int = 0
-    written_bytes: int = 0
+    cpu_each_ns: tuple[int, ...] = ()
+    memory_peak: int = 0
+    memory_failures: int = 0
+    devices: tuple[DeviceUse, ...] = ()
     interfaces: Mapping[str, InterfaceStats] = EMPTY
 
 

@@ -36,8 +36,10 @@ def sample(group: Group, pid: int, now: float) -> Stats:
         memory_stats=used.memory,
         pids=used.pids,
         pids_limit=used.pids_limit,
-        read_bytes=used.io_read,
-        written_bytes=used.io_written,
+        cpu_each_ns=used.cpu_each,
+        memory_peak=used.memory_peak,
+        memory_failures=used.memory_failures,
+        devices=used.io,
         interfaces=dict(_interfaces(pid)),
     )
 

@@ -99,10 +99,26 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceUse:
+    """What a group has done with one disk: bytes read and written, requests to read and to write."""
+
+    major: int
+    minor: int
+    read_bytes: int = 0
+    written_bytes: int = 0
+    reads: int = 0
+    writes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
-    """What a group has used. CPU times in nanoseconds, memory in bytes; a limit of 0 is none; `memory` is memory.stat."""
+    """What a group has used. CPU times in nanoseconds, memory in bytes; a limit of 0 is none; `memory` is memory.stat.
+
+    Version 1 alone knows the time on each CPU, version 2 only since Linux 5.19 the most memory that was ever used.
+    """
 
     cpu_total: int = 0
+    cpu_each: tuple[int, ...] = ()
     cpu_user: int = 0
     cpu_system: int = 0
     cpu_periods: int = 0
@@ -111,11 +127,22 @@ class Stats:
     memory_usage: int = 0
     memory_limit: int = 0
     memory: Mapping[str, int] = field(default_factory=dict)
+    memory_peak: int = 0
+    memory_failures: int = 0
     oom_kills: int = 0
     pids: int = 0
     pids_limit: int = 0
-    io_read: int = 0
-    io_written: int = 0
+    io: tuple[DeviceUse, ...] = ()
+
+    @property
+    def io_read(self) -> int:
+        """Bytes read from all disks."""
+        return sum(each.read_bytes for each in self.io)
+
+    @property
+    def io_written(self) -> int:
+        """Bytes written to all disks."""
+        return sum(each.written_bytes for each in self.io)
 
     @property
     def working_set(self) -> int:
@@ -400,7 +427,6 @@ def _integer(text: str) -> int:
 
 def _v2_stats(group: Group) -> Stats:
     cpu = _table(group.read("cpu", "cpu.stat"))
-    read, written = _v2_io(group.read("io", "io.stat"))
     return Stats(
         cpu_total=cpu.get("usage_usec", 0) * 1000,
         cpu_user=cpu.get("user_usec", 0) * 1000,
@@ -411,29 +437,31 @@ def _v2_stats(group: Group) -> Stats:
         memory_usage=_integer(group.read("memory", "memory.current")),
         memory_limit=_integer(group.read("memory", "memory.max")),
         memory=_table(group.read("memory", "memory.stat")),
+        memory_peak=_integer(group.read("memory", "memory.peak")),
+        memory_failures=_table(group.read("memory", "memory.events")).get("max", 0),
         oom_kills=group.oom_kills(),
         pids=_integer(group.read("pids", "pids.current")),
         pids_limit=_integer(group.read("pids", "pids.max")),
-        io_read=read,
-        io_written=written,
+        io=tuple(_v2_io(group.read("io", "io.stat"))),
     )
 
 
-def _v2_io(text: str) -> tuple[int, int]:
-    """Bytes read and written over all devices: lines of "8:0 rbytes=1 wbytes=2 ..."."""
-    pairs = [word.partition("=") for line in text.splitlines() for word in line.split()[1:]]
-    return (
-        sum(_integer(value) for key, _, value in pairs if key == "rbytes"),
-        sum(_integer(value) for key, _, value in pairs if key == "wbytes"),
-    )
+def _v2_io(text: str) -> Iterator[DeviceUse]:
+    """Lines of "8:0 rbytes=1 wbytes=2 ..."."""
+    for line in text.splitlines():
+        device, *words = line.split()
+        values = {key: _integer(value) for key, _, value in (word.partition("=") for word in words)}
+        major, _, minor = device.partition(":")
+        yield DeviceUse(int(major), int(minor), *(values.get(key, 0) for key in ("rbytes", "wbytes", "rios", "wios")))
 
 
 def _v1_stats(group: Group) -> Stats:
     throttling = _table(group.read("cpu", "cpu.stat"))
     times = _table(group.read("cpuacct", "cpuacct.stat"))
-    io = [line.split() for line in group.read("blkio", "blkio.throttle.io_service_bytes").splitlines()]
+    sizes, requests = (group.read("blkio", f"blkio.throttle.io_{name}_recursive") for name in ("service_bytes", "serviced"))
     return Stats(
         cpu_total=_integer(group.read("cpuacct", "cpuacct.usage")),
+        cpu_each=tuple(int(word) for word in group.read("cpuacct", "cpuacct.usage_percpu").split()),
         cpu_user=times.get("user", 0) * 1_000_000_000 // _USER_HZ,
         cpu_system=times.get("system", 0) * 1_000_000_000 // _USER_HZ,
         cpu_periods=throttling.get("nr_periods", 0),
@@ -442,9 +470,23 @@ def _v1_stats(group: Group) -> Stats:
         memory_usage=_integer(group.read("memory", "memory.usage_in_bytes")),
         memory_limit=_integer(group.read("memory", "memory.limit_in_bytes")),
         memory=_table(group.read("memory", "memory.stat")),
+        memory_peak=_integer(group.read("memory", "memory.max_usage_in_bytes")),
+        memory_failures=_integer(group.read("memory", "memory.failcnt")),
         oom_kills=group.oom_kills(),
         pids=_integer(group.read("pids", "pids.current")),
         pids_limit=_integer(group.read("pids", "pids.max")),
-        io_read=sum(int(words[2]) for words in io if len(words) == 3 and words[1] == "Read"),
-        io_written=sum(int(words[2]) for words in io if len(words) == 3 and words[1] == "Write"),
+        io=tuple(_v1_io(sizes, requests)),
     )
+
+
+def _v1_io(sizes: str, requests: str) -> Iterator[DeviceUse]:
+    """Lines of "8:0 Read 1", and in the end "Total 2"."""
+    found: dict[str, dict[str, int]] = {}
+    for text, names in ((sizes, ("read_bytes", "written_bytes")), (requests, ("reads", "writes"))):
+        for line in text.splitlines():
+            device, *rest = line.split()
+            if len(rest) == 2 and rest[0] in ("Read", "Write"):
+                found.setdefault(device, {})[names[rest[0] == "Write"]] = int(rest[1])
+    for device, values in found.items():
+        major, _, minor = device.partition(":")
+        yield DeviceUse(int(major), int(minor), **values)

@@ -281,7 +281,8 @@ def limits_of(limits: Resources, host: Host, numbers: Numbers = EMPTY) -> Spec:
     parts = (("memory", _memory(limits, host)), ("cpu", _cpu(limits)), ("blockIO", _block_io(limits, numbers)))
     result: Spec = {key: value for key, value in parts if value}
     if limits.pids_limit:
-        result["pids"] = {"limit": max(limits.pids_limit, -1)}
+        # A crun that knows of no -1 writes it into pids.max: instead the most that there can be (PID_MAX_LIMIT).
+        result["pids"] = {"limit": limits.pids_limit if limits.pids_limit > 0 else 4 << 20}
     return result
 
 
