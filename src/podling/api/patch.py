@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonpatch
 import jsonpointer
+import orjson
 
 from podling.api import status
 from podling.api.objects import Object, thaw
@@ -16,6 +17,7 @@ from podling.api.strategic import PatchError, strategic_patch
 __all__ = ["PatchError", "json_patch", "merge", "merge_diff", "strategic"]
 
 MAX_OPERATIONS = 10_000
+MAX_COPIED = 3 << 20  # bytes
 _MALFORMED = (jsonpatch.InvalidJsonPatch, jsonpointer.JsonPointerException, TypeError, KeyError, AttributeError)
 _INAPPLICABLE = (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, ValueError, IndexError)
 
@@ -27,11 +29,25 @@ def json_patch(obj: Object, operations: Any) -> Object:
     if len(operations) > MAX_OPERATIONS:
         raise status.too_large(f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}")
     result = thaw(obj)
+    copied = 0
     for operation in operations:
+        if operation.get("op") == "copy":
+            copied += _size(result, operation.get("from"))
+            if copied > MAX_COPIED:
+                words = "unable to complete the copy, the accumulated size increase of copy is"
+                raise PatchError(f"{words} {copied}, exceeding the limit {MAX_COPIED}")
         result = _operate(result, operation)
     if not isinstance(result, dict):
         raise PatchError("the patch leaves no object")
     return result
+
+
+def _size(obj: Any, pointer: Any) -> int:
+    """Bytes of the JSON that a pointer names; 0 where there is none. Copies of copies grow by powers of two."""
+    try:
+        return len(orjson.dumps(jsonpointer.resolve_pointer(obj, pointer)))
+    except (*_INAPPLICABLE, AttributeError):
+        return 0
 
 
 def _operate(obj: Any, operation: Object) -> Any:

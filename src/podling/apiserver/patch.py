@@ -14,8 +14,8 @@ from podling.api.objects import name_of
 from podling.api.status import ApiError, bad_request, unsupported_media_type
 from podling.apiserver.apply import MEDIA_TYPE as APPLY_PATCH
 from podling.apiserver.apply import apply, check_force
+from podling.apiserver.body import DEPTH, check_depth, content_type, read
 from podling.apiserver.body import checked as checked_fields
-from podling.apiserver.body import content_type, read
 from podling.apiserver.call import Call
 from podling.apiserver.write import Edit, change, strategy_of
 
@@ -40,10 +40,13 @@ async def read_patch(call: Call, kind: Kind) -> Edit:
     media = content_type(call)
     if media not in TYPES:
         raise unsupported_media_type(TYPES)
+    data = await read(call)
     try:
-        wanted = orjson.loads(await read(call))
+        wanted = orjson.loads(data)
     except ValueError as error:
         raise bad_request(f"error decoding patch: {error}") from None
+    if data.count(b"{") + data.count(b"[") > DEPTH:
+        check_depth(wanted)
     if media == JSON_PATCH:
         return lambda old: _applied(old, wanted)
     if media == MERGE_PATCH:

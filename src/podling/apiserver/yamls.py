@@ -5,17 +5,31 @@ from typing import Any
 
 import yaml
 
+DEPTH = 250  # nested nodes
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Loader(_Base):  # type: ignore[misc]
     """A safe loader whose keys are strings."""
 
+    _depth = 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """The parser in C calls this once a node on its way down, on a stack that it does not bound itself."""
+        self._depth += 1
+        if self._depth > DEPTH:
+            raise yaml.YAMLError("exceeded max depth")
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         self.flatten_mapping(node)
         found: dict[Hashable, Any] = {}
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, (str, int, float)):
+                raise yaml.constructor.ConstructorError(None, None, f"unsupported map key of type: {type(key).__name__}")
             if not isinstance(key, str):
                 key = str(key).lower() if isinstance(key, bool) else str(key)
             if key in found:
