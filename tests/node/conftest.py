@@ -239,6 +239,14 @@ class World:
         await cluster.engine.close()
         await cluster.client.close()
 
+    async def end(self, cluster: Cluster) -> None:
+        """Stop an agent that is the last one here."""
+        await cluster.agent.close()
+        await cluster.engine.purge()
+        await cluster.agent.purge()
+        await cluster.engine.close()
+        await cluster.client.close()
+
     async def stop(self) -> None:
         await self.server.close()
         await self.http.close(1.0)
@@ -263,9 +271,5 @@ async def cluster(world: World) -> AsyncIterator[Cluster]:
     try:
         yield made
     finally:
-        await made.agent.close()
-        await made.engine.purge()
-        await made.agent.purge()
-        await made.engine.close()
-        await made.client.close()
+        await world.end(made)
     assert_nothing_left(world.root)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from node.conftest import Cluster, condition, eventually, shell, status_of, waiting
+from node.conftest import Cluster, World, condition, eventually, shell, status_of, waiting
 from podling.client.resource import CONFIG_MAPS, LEASES, NODES, PODS, SECRETS
 from podling.linux.cgroup import Group
+from podling.node.settings import Settings
+from podling.testing.engine import load_busybox
 
 pytestmark = pytest.mark.root
 
@@ -288,3 +290,57 @@ async def test_followed_logs_end_with_the_container(cluster: Cluster) -> None:
     await cluster.create("count", shell("for n in 1 2 3; do echo $n; sleep 0.2; done"), restartPolicy="Never")
     await cluster.until("count", lambda pod: pod["status"].get("phase") in ("Running", "Succeeded"), "begun")
     assert await cluster.logs("count", "-f") == "1\n2\n3\n"
+
+
+async def test_an_image_as_a_volume(cluster: Cluster) -> None:
+    mounts = [{"name": "tools", "mountPath": "/tools"}, {"name": "tools", "mountPath": "/programs", "subPath": "bin"}]
+    script = "/tools/bin/busybox echo runs 2>&1; touch /tools/x 2>&1; touch /programs/x 2>&1; test -f /programs/sh && echo below"
+    volume = {"name": "tools", "image": {"reference": "busybox", "pullPolicy": "Never"}}
+    await cluster.create("image", shell(script, volumeMounts=mounts), volumes=[volume], restartPolicy="Never")
+    await cluster.phase("image", "Succeeded")
+    assert (await cluster.logs("image")).splitlines() == [
+        "sh: /tools/bin/busybox: Permission denied",
+        "touch: /tools/x: Read-only file system",
+        "touch: /programs/x: Read-only file system",
+        "below",
+    ]
+    await cluster.gone("image")
+    snapshots = cluster.engine.images.snapshots
+
+    async def views() -> list[str]:
+        return [each.name for each in snapshots.walk() if each.kind == "view"]
+
+    await eventually(views, lambda found: not found)
+    missing = {"name": "tools", "image": {"reference": "localhost:1/none", "pullPolicy": "Never"}}
+    await cluster.create("missing", volumes=[missing])
+
+    async def told() -> list[str]:
+        return [message for reason, message in await cluster.events("missing") if reason == "FailedMount"]
+
+    found = await eventually(told, bool)
+    assert found[0].startswith('MountVolume.SetUp failed for volume "tools" : ErrImageNeverPull: ')
+
+
+async def test_logs_are_rotated(world: World) -> None:
+    cluster = await world.agent(settings=Settings(log_size=30_000, log_files=3))
+    try:
+        await load_busybox(cluster.engine)
+        await _fill_logs(cluster)
+    finally:
+        await world.end(cluster)
+
+
+async def _fill_logs(cluster: Cluster) -> None:
+    script = "for n in $(seq 3000); do echo line $n of a log that is longer than it may be; done; sleep 1000"
+    await cluster.create("talk", shell(script))
+    await cluster.ready("talk")
+    await eventually(lambda: cluster.logs("talk", "--tail=1"), lambda log: "line 3000 " in log)
+    lines = (await cluster.logs("talk")).splitlines()
+    pod = await cluster.get("talk")
+    files = list((cluster.agent.config.log_directory(pod) / "app").iterdir())
+    assert 1 < len({file.stat().st_ino for file in files}) <= 3
+    assert 0 < len(lines) < 3000
+    numbers = [int(line.split()[1]) for line in lines]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == 3000
+    assert len(await cluster.logs("talk", "--limit-bytes=100")) == 100

@@ -119,8 +119,4 @@ async def test_a_static_pod_from_file_to_end(world: World, tmp_path: Path) -> No
         await mirror(cluster, lambda pod: pod is None)
         assert cluster.engine.containers.list() == []
     finally:
-        await cluster.agent.close()
-        await cluster.engine.purge()
-        await cluster.agent.purge()
-        await cluster.engine.close()
-        await cluster.client.close()
+        await world.end(cluster)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from node.conftest import Cluster, World, condition, eventually, shell
+from node.conftest import World, condition, eventually, shell
 from podling.base.errors import Conflict
 from podling.client.resource import NODES
 from podling.node.engine_runtime import EngineRuntime
@@ -156,14 +156,6 @@ def test_pods_end_by_priority() -> None:
     assert groups([(1, "one")], Shutdown(((10, 3.0),))) == [(3.0, ["one"])]
 
 
-async def _end(cluster: Cluster) -> None:
-    await cluster.agent.close()
-    await cluster.engine.purge()
-    await cluster.agent.purge()
-    await cluster.engine.close()
-    await cluster.client.close()
-
-
 @pytest.mark.root
 async def test_a_node_without_memory_and_pods_beyond_their_limits(world: World) -> None:
     plenty = Settings(thresholds=(), measured_every=0.5)
@@ -200,7 +192,7 @@ async def test_a_node_without_memory_and_pods_beyond_their_limits(world: World) 
         refused = await cluster.phase("late", "Failed")
         assert refused["status"]["message"] == "Pod was rejected: The node had condition: [MemoryPressure]. "
     finally:
-        await _end(cluster)
+        await world.end(cluster)
 
 
 @pytest.mark.root
@@ -229,4 +221,4 @@ async def test_a_node_that_shuts_down_ends_its_pods(world: World) -> None:
         await runtime.remove_image(image.id)
         assert await runtime.images() == []
     finally:
-        await _end(cluster)
+        await world.end(cluster)

@@ -68,7 +68,9 @@ async def _resolve(mount: Mount, record: Record, around: Surroundings, root: Pat
     if mount.type == "tmpfs":
         return TmpfsMount(mount.target, _tmpfs_options(mount))
     if mount.type == "bind":
-        return BindMount(_bind_source(mount), mount.target, mount.read_only, mount.propagation)
+        return BindMount(
+            _bind_source(mount), mount.target, mount.read_only, mount.propagation, flags=tuple(mount.options.get("flags", ()))
+        )
     path = await around.volumes.mount(mount.source, record.id)
     if not mount.options.get("no_copy"):
         await asyncio.to_thread(fill, path, root, mount.target)

@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import podling
 from podling.aio.http import ByteStream
@@ -15,6 +16,7 @@ from podling.engine.engine import Engine
 from podling.engine.execution import Exec
 from podling.engine.types import ContainerSpec, ExecSpec, LogRecord, Mount, StreamName
 from podling.images.model import ANONYMOUS, Credentials, Image
+from podling.linux import mount
 from podling.linux.cgroup import Group
 from podling.node.dial import dial
 from podling.node.network import PodNetwork
@@ -30,6 +32,7 @@ from podling.node.runtime import (
 )
 from podling.oci.reference import parse
 from podling.runtime.types import Resources
+from podling.snapshots.base import Snapshotter
 
 _OUTPUT_MOST = 16 << 10
 _SHARED_MEMORY = "/dev/shm"
@@ -79,7 +82,7 @@ class EngineRuntime:
     def _memory(self, sandbox: str, spec: ContainerSpec) -> tuple[Mount, ...]:
         """The pod's /dev/shm, unless a volume is mounted there."""
         path = self._network.path(sandbox, "shm")
-        taken = any(mount.target.rstrip("/") == _SHARED_MEMORY for mount in spec.mounts)
+        taken = any(each.target.rstrip("/") == _SHARED_MEMORY for each in spec.mounts)
         return () if taken or not path.exists() else (Mount("bind", str(path), _SHARED_MEMORY),)
 
     async def start(self, id: str) -> float:
@@ -161,6 +164,24 @@ class EngineRuntime:
         credentials = Credentials(login.username, login.password) if login else ANONYMOUS
         return _facts(await self._engine.images.pull(reference, credentials=credentials), reference)
 
+    async def show_image(self, id: str, owner: str, target: Path) -> None:
+        images = self._engine.images
+        image = images.get(id)
+        await images.lease(owner, [image.id])
+        chain = await images.unpack(image)
+        await asyncio.to_thread(_show, images.snapshots, f"{owner}.{target.name}", chain, target)
+
+    async def hide_images(self, owner: str) -> None:
+        snapshots = self._engine.images.snapshots
+
+        def remove() -> None:
+            for each in list(snapshots.walk()):
+                if each.name.startswith(f"{owner}."):
+                    snapshots.remove(each.name)
+
+        await asyncio.to_thread(remove)
+        await self._engine.images.release(owner)
+
     async def remove_image(self, id: str) -> None:
         if users := [container.name for container in self._engine.containers.list() if container.image_id == id]:
             raise Conflict(f"image {id} is used by container {users[0]}")
@@ -170,6 +191,13 @@ class EngineRuntime:
 
     async def images(self) -> list[HeldImage]:
         return [HeldImage(image.id, image.tags + image.digests, image.size) for image in self._engine.images.all()]
+
+
+def _show(snapshots: Snapshotter, key: str, chain: str, target: Path) -> None:
+    with suppress(AlreadyExists):  # by an agent that died before it could mount it
+        snapshots.view(key, chain)
+    snapshots.mount(key, target)
+    mount.set_readonly(target)
 
 
 def _facts(image: Image, reference: str) -> ImageFacts:

@@ -189,6 +189,7 @@ class Pods:
             await self._crew.runtime.remove_sandbox(uid)
             await self._crew.cgroups.remove(uid)
             await self._crew.volumes.remove(uid)
+            await self._crew.runtime.hide_images(f"pod-{uid}")
             for directory in self._crew.config.logs.glob(f"*_{uid}"):
                 await asyncio.to_thread(shutil.rmtree, directory, True)
         except FAILURES as error:

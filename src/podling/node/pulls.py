@@ -1,5 +1,7 @@
 """Images for containers, as their pull policy says. Source: Kubernetes, "Images", "Image pull policy"."""
 
+from pathlib import Path
+
 from podling.base.errors import Failed, Forbidden, InvalidInput, NotFound, PodlingError, TimedOut, Unauthorized, Unavailable
 from podling.node.credentials import logins_for
 from podling.node.crew import Crew
@@ -11,8 +13,25 @@ from podling.node.runtime import ImageFacts, Login
 async def ensure_image(crew: Crew, pod: Object, name: str) -> Pulled | PullFailed:
     """Have the image of the container `name` here."""
     container = container_of(pod, name)
-    image: str = container.get("image") or ""
-    policy = policy_of(container)
+    return await _ensure(crew, pod, name, container.get("image") or "", policy_of(container))
+
+
+async def show_image(crew: Crew, pod: Object, spec: Object, target: Path) -> None:
+    """Mount the image of an ImageVolumeSource. Raises Failed with the reason as a container would have it."""
+    reference = spec.get("reference") or ""
+    policy = policy_of({"image": reference, "imagePullPolicy": spec.get("pullPolicy")})
+    found = await _ensure(crew, pod, "", reference, policy)
+    if isinstance(found, PullFailed):
+        raise Failed(f"{found.reason}: {found.message}")
+    await crew.runtime.show_image(found.image_id, image_owner(pod), target)
+
+
+def image_owner(pod: Object) -> str:
+    """For whom the runtime keeps the images of the pod's volumes."""
+    return f"pod-{pod['metadata']['uid']}"
+
+
+async def _ensure(crew: Crew, pod: Object, name: str, image: str, policy: str) -> Pulled | PullFailed:
     try:
         held = await crew.runtime.image(image)
         if policy == "Never" and held is None:

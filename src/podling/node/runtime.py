@@ -7,6 +7,7 @@ Errors are those of `podling.base.errors`.
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from podling.aio.http import ByteStream
@@ -173,6 +174,12 @@ class PodRuntime(Protocol):
     async def pull(self, reference: str, login: Login | None) -> ImageFacts: ...
 
     async def images(self) -> list[HeldImage]: ...
+
+    async def show_image(self, id: str, owner: str, target: Path) -> None:
+        """Mount an image's files read-only at `target`, and keep it for `owner`. The caller unmounts."""
+
+    async def hide_images(self, owner: str) -> None:
+        """Let go of what `owner` was shown, once that is unmounted; nothing if there is nothing."""
 
     async def remove_image(self, id: str) -> None:
         """Remove it with all its names. Raises Conflict where a container is made of it."""

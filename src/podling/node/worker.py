@@ -60,7 +60,7 @@ from podling.node.pod.state import (
 )
 from podling.node.pod.status import pod_status
 from podling.node.probes import ProbeRunner
-from podling.node.pulls import ensure_image
+from podling.node.pulls import ensure_image, image_owner, show_image
 from podling.node.reporter import StatusReporter, is_gone
 from podling.node.resources import container_resources
 from podling.node.sandbox import sandbox_of
@@ -253,6 +253,7 @@ class PodWorker:
             lookup=self._crew.sources.lookup(pod["metadata"]["namespace"]),
             tokens=self._crew.tokens.get,
             node=node_values(self._crew.config, self.state.addresses),
+            show_image=lambda spec, target: show_image(self._crew, pod, spec, target),
         )
         self._placed = await self._crew.volumes.set_up(context)
         at = min((each.refresh_at for each in self._placed.values() if each.refresh_at), default=None)
@@ -283,7 +284,12 @@ class PodWorker:
         if self._refresh is not None:
             self._refresh.cancel()
         self._crew.sources.release(self.uid)
-        self._tasks.start(self._undo(lambda: self._crew.volumes.tear_down(self.uid), VolumesDown()), "volumes")
+        self._tasks.start(self._undo(self._tear_down_volumes, VolumesDown()), "volumes")
+
+    async def _tear_down_volumes(self) -> None:
+        await self._crew.volumes.tear_down(self.uid)
+        if any(volume.get("image") for volume in self.state.pod["spec"].get("volumes") or []):
+            await self._crew.runtime.hide_images(image_owner(self.state.pod))
 
     # Containers
 

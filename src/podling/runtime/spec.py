@@ -57,6 +57,7 @@ class BindMount:
     read_only: bool = False
     propagation: str = "rprivate"
     recursive: bool = True
+    flags: tuple[str, ...] = ()  # further words of mount(8): noexec, nosuid
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ def _mount(target: str, kind: str, options: Iterable[str], source: str = "") -> 
 def _bind(mount: BindMount) -> Spec:
     if mount.propagation not in _PROPAGATIONS:
         raise InvalidInput(f"invalid mount propagation: {mount.propagation}")
-    options = ["rbind" if mount.recursive else "bind", "ro" if mount.read_only else "rw", mount.propagation]
+    options = ["rbind" if mount.recursive else "bind", "ro" if mount.read_only else "rw", mount.propagation, *mount.flags]
     return _mount(mount.target, "bind", options, mount.source)
 
 

@@ -79,6 +79,11 @@ def _mount(mount: Mount) -> Fields:
     }
 
 
+def limits(resources: Resources) -> Fields:
+    """As an update of a running container has them."""
+    return _resources(resources, 0)
+
+
 def _resources(resources: Resources, oom_score_adj: int) -> Fields:
     return {
         "cpu_period": resources.cpu_period_us,

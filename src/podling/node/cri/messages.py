@@ -53,6 +53,8 @@ CreateContainerRequest pod_sandbox_id=1 config=2:ContainerConfig sandbox_config=
 CreateContainerResponse container_id=1
 StartContainerRequest container_id=1
 StartContainerResponse
+UpdateContainerResourcesRequest container_id=1 linux=2:LinuxContainerResources
+UpdateContainerResourcesResponse
 StopContainerRequest container_id=1 timeout=2:int64
 StopContainerResponse
 RemoveContainerRequest container_id=1

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from podling.aio.http import ByteStream
-from podling.base.errors import Failed, NotFound, TimedOut
+from podling.base.errors import Conflict, Failed, NotFound, TimedOut, Unsupported
 from podling.base.files import write_atomic
 from podling.engine.logs import read_log
 from podling.engine.types import ContainerSpec, ExecSpec, LogRecord
 from podling.linux import process
 from podling.node.cri.client import CriClient
-from podling.node.cri.config import Fields, container_config, sandbox_config
+from podling.node.cri.config import Fields, container_config, limits, sandbox_config
 from podling.node.cri.streams import RemoteSession, connect
 from podling.node.dial import dial
 from podling.node.network import PodNetwork
 from podling.node.place import NodeConfig
 from podling.node.runtime import POD_UID, Ended, Held, HeldImage, ImageFacts, Login, Output, SandboxSpec
+from podling.runtime.types import Resources
 
 _READY = 0  # PodSandboxState
 _RUNNING, _EXITED = 1, 2  # ContainerState
@@ -157,6 +158,9 @@ class CriRuntime:
         with suppress(NotFound):
             await self._client.call("StopContainer", patience=seconds + _SPARE, container_id=id, timeout=seconds)
 
+    async def resize(self, id: str, resources: Resources) -> None:
+        await self._client.call("UpdateContainerResources", container_id=id, linux=limits(resources))
+
     async def wait(self, id: str) -> Ended:
         """By a descriptor of the process, since not every runtime tells of ends; its last word is the runtime's."""
         told = await self._client.call("ContainerStatus", container_id=id, verbose=True)
@@ -241,6 +245,17 @@ class CriRuntime:
         if found is None:
             raise Failed(f"the runtime pulled {reference} and does not have it")
         return found
+
+    async def remove_image(self, id: str) -> None:
+        if any(held.image_id == id for held in await self.containers()):
+            raise Conflict(f"image {id} is used by a container")
+        await self._client.call("RemoveImage", image={"image": id})
+
+    async def show_image(self, id: str, owner: str, target: Path) -> None:
+        raise Unsupported("image volumes need podling's own engine")
+
+    async def hide_images(self, owner: str) -> None:
+        """There are none."""
 
     async def images(self) -> list[HeldImage]:
         answer = await self._client.call("ListImages")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from podling.base.errors import Unsupported
 from podling.node.environment import Lookup
 from podling.node.pod.spec import Object
 
@@ -12,14 +13,21 @@ from podling.node.pod.spec import Object
 Tokens = Callable[[Object, tuple[str, ...], int], Awaitable[tuple[str, float]]]
 
 
+async def _no_images(spec: Object, target: Path) -> None:
+    raise Unsupported("this node has no images for volumes")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a volume's contents may come from. `node` as for `fields.field_value` and `fields.resource_value`."""
+    """What a volume's contents may come from. `node` as for `fields.field_value` and `fields.resource_value`; `show_image` mounts
+    the image of an ImageVolumeSource at a directory.
+    """
 
     pod: Object
     lookup: Lookup
     tokens: Tokens
     node: Mapping[str, str]
+    show_image: Callable[[Object, Path], Awaitable[None]] = _no_images
 
     @property
     def group(self) -> int | None:
@@ -30,10 +38,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a volume's contents are on this machine, and when (unix seconds) it has to be set up again though nothing changed."""
+    """Where a volume's contents are on this machine, and when (unix seconds) it has to be set up again though nothing changed.
+
+    With `fixed` containers may neither write to it nor run what is in it.
+    """
 
     path: Path
     refresh_at: float | None = None
+    fixed: bool = False
 
 
 class Volume(Protocol):

@@ -15,6 +15,7 @@ from podling.node.pod.spec import Object, uid_of
 from podling.node.volumes.base import Context, Placed, Volume
 from podling.node.volumes.empty_dir import EmptyDir
 from podling.node.volumes.host_path import HostPath
+from podling.node.volumes.image import Image
 from podling.node.volumes.projected import Projected
 
 KINDS: Mapping[str, Volume] = {
@@ -22,6 +23,7 @@ KINDS: Mapping[str, Volume] = {
     "hostPath": HostPath(),
     "configMap": Projected("configMap", memory=False),
     "secret": Projected("secret"),
+    "image": Image(),
     "downwardAPI": Projected("downwardAPI"),
     "projected": Projected(),
 }
@@ -104,14 +106,16 @@ def mounts_of(container: Object, placed: Mapping[str, Placed], variables: Mappin
 def _mount(mount: Object, placed: Mapping[str, Placed], variables: Mapping[str, str]) -> Mount:
     if mount["name"] not in placed:
         raise InvalidInput(f'volume "{mount["name"]}" is not among the pod\'s volumes')
-    source = placed[mount["name"]].path
+    volume = placed[mount["name"]]
+    source = volume.path
     sub_path = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
     return Mount(
         "bind",
         str(_inside(source, sub_path) if sub_path else source),
         mount["mountPath"],
-        read_only=bool(mount.get("readOnly")),
+        read_only=volume.fixed or bool(mount.get("readOnly")),
         propagation=_PROPAGATION[mount.get("mountPropagation") or "None"],
+        options={"flags": ("noexec", "nosuid", "nodev")} if volume.fixed else {},
     )
 
 
