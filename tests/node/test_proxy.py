@@ -15,14 +15,16 @@ from node.feed import Feed
 from podling.aio.clock import SystemClock
 from podling.aio.tasks import Tasks
 from podling.linux import namespace, route, sysctl
+from podling.linux.conntrack import Flow, Flows
 from podling.linux.netlink import Netlink
 from podling.linux.nft import Nft
 from podling.linux.nftset import Verdict, mark, pack
 from podling.node.network import PodNetwork
 from podling.node.place import NodeConfig
 from podling.node.proxy import table
+from podling.node.proxy.flows import left_behind
 from podling.node.proxy.proxy import Proxy
-from podling.node.proxy.rules import changes, counts_of, elements_of, host_port_elements, targets_of
+from podling.node.proxy.rules import chains_of, changes, elements_of, host_port_elements, targets_of
 from podling.node.runtime import SandboxSpec
 
 
@@ -50,7 +52,7 @@ def test_a_cluster_ip_goes_to_its_endpoints() -> None:
     assert elements[table.SERVICES, VIP] == Verdict("goto", "address-outside-random-2")
     assert elements[endpoint(0)] == pack(IPv4Address("10.244.0.2"), 8080)
     assert elements[endpoint(1)] == pack(IPv4Address("10.244.0.3"), 8080)
-    assert counts_of(elements) == {2}
+    assert chains_of(elements) == {"address-outside-random-2"}
 
 
 def test_no_endpoints_refuse() -> None:
@@ -76,13 +78,63 @@ def _verdicts(elements: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({"sessionAffinity": "ClientIP"}, {table.SERVICES: "address-outside-client-2"}),
+        ({"sessionAffinity": "ClientIP"}, {table.SERVICES: "address-outside-client10800-2"}),
+        (
+            {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}},
+            {table.SERVICES: "address-outside-client60-2"},
+        ),
         ({"internalTrafficPolicy": "Local"}, {table.SERVICES: "address-outside-random-1"}),
     ],
 )
 def test_policies_of_the_virtual_ip(spec: dict[str, Any], expected: dict[str, str]) -> None:
     slices = [slice_of("10.244.0.2"), slice_of("10.244.1.2", node="n2")]
     assert _verdicts(elements_of(service(**spec), slices, "n1")) == expected
+
+
+def test_an_endpoint_that_clients_stay_with_has_an_identity() -> None:
+    spec = {"sessionAffinity": "ClientIP", "ports": [{"port": 80, "nodePort": 30080}]}
+    elements = elements_of(service(**spec), [slice_of("10.244.0.2", "10.244.0.3")], "n1")
+    way, own = pack(IPv4Address("10.96.0.20"), "tcp", 80, mark(1)), mark(int(IPv4Address("10.244.0.3")))
+    assert elements[table.IDENTITIES, way] == own
+    assert elements[table.NODE_IDENTITIES, pack("tcp", 30080, mark(1))] == own
+    assert elements[table.ENDPOINTS, pack(IPv4Address("10.96.0.20"), "tcp", 80, own)] == pack(IPv4Address("10.244.0.3"), 8080)
+    names = chains_of(elements)
+    assert names == {"address-outside-client10800-2", "port-always-client10800-2"}
+    assert (table.counts_in(names), table.timeouts_in(names)) == ({2}, {10800})
+
+
+DNS = [{"port": 53, "protocol": "UDP", "nodePort": 30053}]
+
+
+def named(*addresses: str) -> Any:
+    """The elements of a UDP service."""
+    made = slice_of(*addresses) | {"ports": [{"port": 8080, "protocol": "UDP"}]}
+    return elements_of(service(ports=DNS), [made] if addresses else [], "n1")
+
+
+def flow(address: str, port: int, answerer: str, answering: int = 8080) -> Flow:
+    return Flow(IPv4Address(address).packed, port, IPv4Address(answerer).packed, answering)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "one", "expected"),
+    [
+        (("10.244.0.2", "10.244.0.3"), ("10.244.0.3",), flow("10.96.0.20", 53, "10.244.0.2"), True),
+        (("10.244.0.2", "10.244.0.3"), ("10.244.0.3",), flow("10.96.0.20", 53, "10.244.0.3"), False),
+        (("10.244.0.2", "10.244.0.3"), ("10.244.0.3",), flow("192.0.2.1", 30053, "10.244.0.2"), True),
+        (("10.244.0.2",), (), flow("10.96.0.20", 53, "10.244.0.2"), True),
+        (("10.244.0.2",), (), flow("10.96.0.21", 53, "10.244.0.2"), False),
+        ((), ("10.244.0.2",), flow("192.0.2.1", 30053, "192.0.2.1", 30053), True),  # it went past the service
+        ((), ("10.244.0.2",), flow("192.0.2.1", 30054, "192.0.2.1", 30054), False),
+    ],
+)
+def test_the_flows_that_a_change_leaves_behind(old: Any, new: Any, one: Flow, expected: bool) -> None:
+    assert left_behind(named(*old), named(*new)).covers(one) is expected
+
+
+def test_only_udp_leaves_flows_behind() -> None:
+    assert not left_behind(elements_of(service(), [slice_of("10.244.0.2")], "n1"), {})
+    assert not left_behind(named("10.244.0.2"), named("10.244.0.2"))
 
 
 def test_node_ports_and_external_addresses() -> None:
@@ -259,9 +311,78 @@ async def reachable(node: Net) -> list[str]:
 
 @pytest.mark.root
 async def test_a_client_stays_with_its_endpoint_where_asked(node: Net) -> None:
-    node.serve(elements_of(service(sessionAffinity="ClientIP"), [slice_of(*PODS)], "n1"))
+    """As long as the service says, whoever else comes and goes; and with another one when its own has gone."""
+    affinity = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 77}}}
+    spec = service(**affinity, ports=[{"port": 80, "nodePort": 30080}])
+    await node.nft.apply(table.affinity_chains("svc", range(1, 4), [77]))
+    node.serve(elements_of(spec, [slice_of(*PODS)], "n1"))
     for where in (node.host, *node.pods.values()):
         assert len({(await node.ask(where, "10.96.0.20", 80))[0] for _ in range(10)}) == 1
+    first = (await node.ask(node.host, "10.96.0.20", 80))[0]
+    assert len({(await node.ask(node.host, "10.244.0.1", 30080))[0] for _ in range(10)}) == 1
+    node.serve(elements_of(spec, [slice_of("10.244.0.1", *PODS)], "n1"))  # every number now means another one
+    assert {(await node.ask(node.host, "10.96.0.20", 80))[0] for _ in range(5)} == {first}
+    (second,) = {*PODS} - {first}
+    node.serve(elements_of(spec, [slice_of(second)], "n1"))
+    assert {(await node.ask(node.host, "10.96.0.20", 80))[0] for _ in range(5)} == {second}
+    node.serve(elements_of(spec, [slice_of(*PODS)], "n1"))
+    assert {(await node.ask(node.host, "10.96.0.20", 80))[0] for _ in range(5)} == {second}
+    (kept,) = await node.nft.show("map", table.FAMILY, "svc", table.AFFINITY)
+    assert {entry[0]["elem"]["timeout"] for entry in kept["map"]["elem"]} == {77}
+
+
+def echo(where: Path, name: str) -> socket.socket:
+    """Answers each datagram at port 8080 with the name."""
+    server = namespace.run_in(where, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    server.setblocking(False)
+    server.bind(("0.0.0.0", 8080))
+
+    def reply() -> None:
+        with contextlib.suppress(BlockingIOError):
+            _, client = server.recvfrom(100)
+            server.sendto(name.encode(), client)
+
+    asyncio.get_running_loop().add_reader(server, reply)
+    return server
+
+
+@pytest.mark.root
+async def test_a_udp_client_that_goes_on_is_led_to_who_is_left(node: Net) -> None:
+    """From one port all the time, as a resolver: the kernel knows the flow, and would send it on to who has gone."""
+    feeds = Feeds()
+    proxy = feeds.proxy(node)
+    await proxy.start(RANGES)
+    servers = [echo(where, pod) for pod, where in node.pods.items()]
+    client = namespace.run_in(node.host, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+
+    async def ask() -> str:
+        """Who answers; "" for nobody."""
+        with contextlib.suppress(OSError):  # refused, or no answer in time
+            await loop.sock_sendto(client, b"?", ("10.96.0.20", 53))
+            async with asyncio.timeout(0.2):
+                return (await loop.sock_recv(client, 100)).decode()
+        return ""
+
+    async def led_to(pod: str) -> None:
+        for _ in range(200):
+            if await ask() == pod:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"it is not led to {pod}")
+
+    try:
+        feeds.services.put(service(ports=DNS))
+        for pod in (*PODS, *PODS):
+            feeds.slices.put(slice_of(pod) | {"ports": [{"port": 8080, "protocol": "UDP"}]})
+            await led_to(pod)
+    finally:
+        client.close()
+        for server in servers:
+            loop.remove_reader(server)
+            server.close()
+        await proxy.close()
 
 
 @pytest.mark.root
@@ -302,7 +423,7 @@ class Feeds:
     pods: Feed = field(default_factory=Feed)
 
     def proxy(self, node: Net) -> Proxy:
-        return Proxy(node.nft, "own", self.services, self.slices, self.pods, SystemClock(), node="n1")  # type: ignore[arg-type]
+        return Proxy(node.nft, "own", self.services, self.slices, self.pods, SystemClock(), node="n1", flows=Flows(node.host))  # type: ignore[arg-type]
 
 
 async def settled(node: Net, holds: Any) -> None:

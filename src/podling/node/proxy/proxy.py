@@ -11,10 +11,12 @@ from podling.aio.tasks import Tasks
 from podling.base.errors import PodlingError
 from podling.client.backoff import Backoff
 from podling.client.informer import Informer
+from podling.linux.conntrack import Flows
 from podling.linux.nft import RuleSet
 from podling.node.pod.spec import Object, key_of
 from podling.node.proxy import table
-from podling.node.proxy.rules import ElementKey, Elements, Value, changes, counts_of, elements_of, host_port_elements
+from podling.node.proxy.flows import left_behind
+from podling.node.proxy.rules import ElementKey, Elements, Value, chains_of, changes, elements_of, host_port_elements
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +47,10 @@ class Proxy:
         *,
         node: str,
         reserved: str = "",
+        flows: Flows | None = None,
     ) -> None:
         self._nft = nft
+        self._flows = flows or Flows()
         self._table = name
         self._services = services
         self._slices = slices.index("service", service_of)
@@ -62,6 +66,7 @@ class Proxy:
         self._kernel: dict[ElementKey, Value] = {}
         self._unclaimed: set[ElementKey] = set()  # left by an earlier process, and not yet asked for
         self._counts: set[int] = set()
+        self._timeouts: set[int] = set()
 
     async def start(self, ranges: table.Ranges) -> None:
         """Take over the table that an earlier process left, or make it; then follow the informers, which are synced."""
@@ -69,7 +74,7 @@ class Proxy:
         shown = await self._nft.show("table", table.FAMILY, self._table)
         chains = {item["chain"]["name"] for item in shown if "chain" in item}
         if marker in chains:
-            self._counts = table.counts_in(chains)
+            self._counts, self._timeouts = table.counts_in(chains), table.timeouts_in(chains)
             for name in table.SETS:
                 elements = self._nft.elements(table.FAMILY, self._table, name)
                 self._kernel |= {(name, element.key): element.value for element in elements}
@@ -108,11 +113,13 @@ class Proxy:
     async def _sync(self) -> None:
         dirty = set(self._dirty)
         wanted = {key: self._elements(key) for key in dirty}
-        await self._ensure_chains(set().union(*(counts_of(each) for each in wanted.values())))
+        await self._ensure_chains(set().union(*(chains_of(each) for each in wanted.values())))
         step = self._plan(wanted)
         self._nft.change(table.FAMILY, self._table, changes(step.before, step.after))
         self._note(wanted, step)
         self._dirty -= dirty
+        if left := left_behind(step.before, step.after):
+            await asyncio.to_thread(self._flows.forget, left.covers)
 
     def _plan(self, wanted: dict[str, Elements]) -> "_Step":
         """What the change of these keys means for the kernel. An element stays as long as anybody needs it."""
@@ -146,10 +153,15 @@ class Proxy:
             return host_port_elements(self._pods.cache.get(key.removeprefix(_POD)))
         return elements_of(self._services.cache.get(key), self._slices.cache.find("service", key), self._node, self._reserved)
 
-    async def _ensure_chains(self, counts: set[int]) -> None:
+    async def _ensure_chains(self, names: set[str]) -> None:
+        """Have those that are named, and some more for the next numbers of endpoints."""
+        counts, timeouts = table.counts_in(names), table.timeouts_in(names) - self._timeouts
+        if timeouts:
+            await self._nft.apply(table.affinity_chains(self._table, sorted(self._counts), sorted(timeouts)))
+            self._timeouts |= timeouts
         if counts - self._counts:
             missing = set(range(1, -(-max(counts) // _CHUNK) * _CHUNK + 1)) - self._counts
-            await self._nft.apply(table.chains(self._table, sorted(missing)))
+            await self._nft.apply(table.chains(self._table, sorted(missing), sorted(self._timeouts)))
             self._counts |= missing
 
 

@@ -1,7 +1,6 @@
 """What the maps of the table hold for a service. Pure. Source: Kubernetes, "Virtual IPs and Service Proxies".
 
-Session affinity by client address is a hash of that address, so that it needs no memory: a client stays with its endpoint as
-long as the number of endpoints stays.
+An endpoint's identity, for clients that stay with theirs, is its address as a number: it stays while others come and go.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ Elements = Mapping[ElementKey, Value]
 
 
 _ANY = "0.0.0.0"
+DEFAULT_AFFINITY = 10800
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def host_port_elements(pod: Object | None) -> Elements:
         address = None if host == _ANY else IPv4Address(host)
         target = Target(status["podIP"], port["containerPort"], local=True)
         protocol = (port.get("protocol") or "TCP").lower()
-        elements |= _Way(address, protocol, port["hostPort"], "never", "random", [target]).elements()
+        elements |= _Way(address, protocol, port["hostPort"], "never", table.RANDOM, [target]).elements()
     return elements
 
 
@@ -87,6 +87,9 @@ class _Way:
         result: dict[ElementKey, Value] = {(entry, key): Verdict("goto", chain)}
         for number, target in enumerate(self.targets):
             address = IPv4Address(target.address)
+            if self.choice != table.RANDOM:
+                result[table.NODE_IDENTITIES if by_port else table.IDENTITIES, self._key(number)] = mark(int(address))
+                number = int(address)
             result[ends, self._key(number)] = pack(address, target.port)
             result[table.HAIRPIN, pack(address, address)] = None
         return result
@@ -100,7 +103,7 @@ class _Way:
 def _ways(service: Object, port: Object, targets: Sequence[Target]) -> Iterator[_Way]:
     spec = service["spec"]
     protocol = (port.get("protocol") or "TCP").lower()
-    choice: Choice = "client" if spec.get("sessionAffinity") == "ClientIP" else "random"
+    choice = table.by_client(affinity_of(spec)) if spec.get("sessionAffinity") == "ClientIP" else table.RANDOM
     local = [target for target in targets if target.local]
     inside = local if spec.get("internalTrafficPolicy") == "Local" else targets
     yield _Way(IPv4Address(spec["clusterIP"]), protocol, port["port"], "outside", choice, inside)
@@ -111,6 +114,12 @@ def _ways(service: Object, port: Object, targets: Sequence[Target]) -> Iterator[
         yield _Way(IPv4Address(address), protocol, port["port"], masquerade, choice, outside)
     if port.get("nodePort"):
         yield _Way(None, protocol, port["nodePort"], masquerade, choice, outside)
+
+
+def affinity_of(spec: Object) -> int:
+    """Seconds after a client's last connection in which it has the same endpoint again."""
+    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return int(config.get("timeoutSeconds") or DEFAULT_AFFINITY)
 
 
 def _external_addresses(service: Object) -> list[str]:
@@ -153,6 +162,6 @@ def changes(old: Elements, new: Elements) -> list[Change]:
     return removals + [Change(True, name, Element(key, new[name, key])) for name, key in fresh]
 
 
-def counts_of(elements: Elements) -> set[int]:
-    """For how many endpoints there have to be chains."""
-    return {int(value.chain.rpartition("-")[2]) for value in elements.values() if isinstance(value, Verdict)}
+def chains_of(elements: Elements) -> set[str]:
+    """The chains that there have to be."""
+    return {value.chain for value in elements.values() if isinstance(value, Verdict)}
