@@ -206,7 +206,7 @@ class Load:
         usage = {"cpu": f"{self.milli // max(1, len(running))}m"}
         items = [
             {
-                "metadata": {"name": name_of(one)},
+                "metadata": {"name": name_of(one), "namespace": "default"},
                 "timestamp": now,
                 "window": "15s",
                 "containers": [{"name": "main", "usage": usage}],
@@ -241,9 +241,37 @@ async def test_a_load_that_comes_and_goes() -> None:
         assert len(await cluster.pods()) == 6  # for five minutes nothing goes
         await cluster.advance(200)
         assert len(await cluster.pods()) == 2
-        told = {event["message"] for event in (await cluster.client.list(EVENTS, "default")).items}
+        events = (await cluster.client.list(EVENTS, "default")).items
+        told = {event["message"] for event in events if event["source"]["component"] == "horizontal-pod-autoscaler"}
         above = "cpu resource utilization (percentage of request) above target"
         assert {f"New size: 6; reason: {above}", "New size: 2; reason: All metrics below target"} <= told
+
+
+async def test_one_container_of_the_pods() -> None:
+    async with Simulation(nodes=3, controlled=False) as cluster:
+        load = Load(cluster)
+        cluster.start_controllers(reach=load)
+        await cluster.client.create(DEPLOYMENTS, deployment("web", 2, "web:1"))
+        await cluster.advance(400)
+        aim = {"type": "AverageValue", "averageValue": "30m"}
+        metrics = [{"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "main", "target": aim}}]
+        await cluster.client.create(AUTOSCALERS, autoscaler(metrics=metrics))
+        await cluster.advance(16)
+        found = await state(cluster)
+        assert found["desiredReplicas"] == 4
+        assert found["currentMetrics"] == [
+            {
+                "type": "ContainerResource",
+                "containerResource": {"name": "cpu", "container": "main", "current": {"averageValue": "25m"}},
+            }
+        ]
+        metrics[0]["containerResource"]["container"] = "other"
+        await cluster.client.patch(AUTOSCALERS, "web", {"spec": {"metrics": metrics}}, "default")
+        await cluster.advance(2)
+        active = condition({"status": await state(cluster)}, "ScalingActive")
+        assert active is not None
+        assert active["reason"] == "FailedGetContainerResourceMetric"
+        assert "container other not present in metrics for pod default/" in active["message"]
 
 
 async def test_without_metrics_it_says_so_and_holds_the_bounds(cluster: Simulation) -> None:

@@ -47,7 +47,8 @@ class Controller:
     """`reconcile(obj, view, now) -> Plan` for each object of `primary`. It is pure: no client, clock, randomness, logging.
 
     `gone(obj, view)` decides what is left to do when the object has gone; `obj` has its last known name and namespace only.
-    `timed` are the resources of which the view tells when they last changed.
+    `timed` are the resources of which the view tells when they last changed. Its events are said to come from `source`, by
+    default `<name>-controller`.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Controller:
     watches: tuple[Watch, ...] = ()
     timed: tuple[Resource, ...] = ()
     workers: int = 8
+    source: str = ""
 
 
 def controlled_by(owners: Resource) -> Concerns:

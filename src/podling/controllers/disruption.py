@@ -205,4 +205,5 @@ DISRUPTION = Controller(
         Watch(PODS, budgets_of_pod, ("namespace", "label")),
         *(Watch(resource, budgets_beside, matters=resized) for resource in SCALED.values()),
     ),
+    source="controllermanager",
 )

@@ -264,7 +264,7 @@ async def run_controllers(
         slots = asyncio.Semaphore(IN_FLIGHT)
 
         def start(controller: Controller, tasks: Tasks) -> None:
-            recorder = EventRecorder(client, clock, f"{controller.name}-controller")
+            recorder = EventRecorder(client, clock, controller.source or f"{controller.name}-controller")
             tasks.start(recorder.run(), f"{controller.name} events")
             runner = Runner(controller, informers, Doer(client, recorder, slots), clock, jitter)
             tasks.start(runner.run(), controller.name)

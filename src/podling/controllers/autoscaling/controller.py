@@ -254,4 +254,5 @@ def horizontal_pod_autoscaler(period: float = PERIOD) -> Controller:
         primary=(Watch(AUTOSCALERS, indexes=("namespace",), matters=asked),),
         reconcile=reconcile,
         watches=(Watch(PODS, indexes=("namespace", "label")),),
+        source="horizontal-pod-autoscaler",
     )

@@ -11,17 +11,18 @@ from podling.linux.mount import mounts
 from podling.node.kubelet.stats.values import Disk, Space
 
 SERVES_SECONDS = 10.0
+EFFORT = 0.01  # the most of its time that a thread may spend on measuring one tree again and again
 
 Measured = tuple[int, int]
 """Bytes and inodes."""
 
 
 class Disks:
-    """Measures, and remembers for ten seconds. Calls block: use it in one thread at a time."""
+    """Measures, and remembers for ten seconds, longer what took long. Calls block: use it in one thread at a time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._known: dict[str, tuple[float, Measured]] = {}
+        self._known: dict[str, tuple[float, Measured]] = {}  # until when it serves
 
     def tree(self, path: Path) -> Disk | None:
         """What the tree at `path` takes; None where it is gone."""
@@ -35,20 +36,21 @@ class Disks:
     def _taken(self, key: str, measure: Callable[[], Measured]) -> Measured | None:
         now = self._clock.monotonic()
         known = self._known.get(key)
-        if known is not None and now - known[0] < SERVES_SECONDS:
+        if known is not None and now < known[0]:
             return known[1]
         try:
             measured = measure()
         except (OSError, PodlingError):
             self._known.pop(key, None)
             return None
-        self._known[key] = (self._clock.monotonic(), measured)
+        took = self._clock.monotonic() - now
+        self._known[key] = (now + max(SERVES_SECONDS, took / EFFORT), measured)
         return measured
 
     def forget_old(self) -> None:
         """Let go of what nobody asks about any more."""
         limit = self._clock.monotonic() - 10 * SERVES_SECONDS
-        self._known = {key: value for key, value in self._known.items() if value[0] > limit}
+        self._known = {key: known for key, known in self._known.items() if known[0] > limit}
 
 
 def walk(top: str) -> Measured:
