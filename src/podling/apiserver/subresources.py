@@ -144,7 +144,7 @@ def _keep(_kind: Kind, _new: Object, _old: Object) -> None:
     """The edit itself has decided everything."""
 
 
-BINDING = Strategy(_keep, lambda _kind, _new, _old: (), tracked=False)
+BINDING = Strategy(_keep, lambda _kind, _new, _old: (), tracked=False, shares=True)
 
 
 async def bind_named(call: Call, binding: Object) -> Object:

@@ -173,6 +173,7 @@ class Strategy:
     prepare: Callable[[Kind, Object, Object], None]
     errors: Callable[[Kind, Object, Object], Iterable[FieldError]]
     tracked: bool = True
+    shares: bool = False  # the edit copies what it changes, so that the old object needs no copy of its own
 
 
 def _prepare_spec(kind: Kind, new: Object, old: Object) -> None:
@@ -257,7 +258,7 @@ async def change(call: Call, edit: Edit, strategy: Strategy, track: Track | None
         if seen is None:
             raise not_found(kind.plural, attributes.name, kind.group)
         old = kind.from_stored(seen.object)
-        wish = edit(kind.from_stored(seen.object))
+        wish = edit(old if strategy.shares else kind.from_stored(seen.object))
         _check_seen(kind, wish, old)
         review = Review(call.backend, attributes, kind, UPDATE, wish, old, call.dry_run, call.warnings, call.notes)
         try:
