@@ -18,13 +18,12 @@ from podling.scheduler.nominations import filter_with_nominated, promised
 from podling.scheduler.pod_info import PodInfo
 from podling.scheduler.profile import Profile
 from podling.scheduler.snapshot import Snapshot
-from podling.scheduler.standing import Standing, standing_of
+from podling.scheduler.standing import UNFIT, Standing, standing_of
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     node: str
-    feasible: int  # how many nodes would have done
     state: State = field(default_factory=State, compare=False)
 
 
@@ -44,14 +43,16 @@ def schedule(pod: PodInfo, snapshot: Snapshot, profile: Profile, choose: Choose)
     if cycle.only is not None:
         return cycle.among(cycle.only, choose)
     if (row := cycle.nominated()) is not None:
-        return Placed(snapshot.nodes[row].name, 1, cycle.state)
+        return Placed(snapshot.nodes[row].name, cycle.state)
+    if (place := cycle.at_once(choose)) is not None:
+        return place
     rows = cycle.feasible()
     if len(rows) == 0:
         return cycle.explain()
     if 0 < profile.percentage < 100:
         rows = sample(rows, len(snapshot) * profile.percentage // 100, choose)
     row = rows[0] if len(rows) == 1 else rows[best(cycle.totals(rows), choose)]
-    return Placed(snapshot.nodes[row].name, len(rows), cycle.state)
+    return Placed(snapshot.nodes[row].name, cycle.state)
 
 
 class Cycle:
@@ -98,6 +99,28 @@ class Cycle:
             both = " simultaneously" if len(self._named) > 1 else ""
             self.refused = Rejection(next(iter(self._named)), (text + both,), resolvable=False)
         return sorted(self._snapshot.rows[name] for name in names if name in self._snapshot.rows)
+
+    def at_once(self, choose: Choose) -> Placed | None:
+        """The place where what stands for the template decides alone; None where more is to be asked, or nothing fits."""
+        snapshot, profile, standing = self._snapshot, self._profile, self._standing
+        if self._pod.has_affinity or self._pod.spreads or self._filters or self._numpy is None:
+            return None
+        if snapshot.nominated or 0 < profile.percentage < 100:
+            return None
+        if standing.statics().scores(normalized=True) or not self._alike():
+            return None
+        row = best(standing.rank, choose)
+        if standing.rank[row] == UNFIT:
+            return None
+        return Placed(snapshot.nodes[row].name, self.state)
+
+    def _alike(self) -> bool:
+        """Whether all other scorers have nothing to tell, whichever rows there are."""
+        preparing = self._profile.pre_scores
+        if any(one not in preparing for one in self._profile.other_scores):
+            return False
+        rows: Any = range(len(self._snapshot))
+        return not any(one.pre_score(self.state, self._pod, self._snapshot, rows) for one in preparing)
 
     # --- filtering
 
@@ -180,7 +203,7 @@ class Cycle:
         if not fitting:
             return self._explained(self._diagnosis_among(verdicts))
         if len(fitting) == 1:
-            return Placed(nodes[fitting[0]].name, 1, self.state)
+            return Placed(nodes[fitting[0]].name, self.state)
         total = [0.0] * len(fitting)
         scorers = [one for one in self._profile.at("score") if self._profile.weights.get(one.name)]
         preparing = set(self._profile.at("preScore"))
@@ -190,7 +213,7 @@ class Cycle:
             scores: Any = [one.score(self.state, self._pod, nodes[row]) for row in fitting]
             scores = one.normalize(scores) if one.name in self._profile.normalizing else scores
             total = [old + new * self._profile.weights[one.name] for old, new in zip(total, scores, strict=True)]
-        return Placed(nodes[fitting[best(total, choose)]].name, len(fitting), self.state)
+        return Placed(nodes[fitting[best(total, choose)]].name, self.state)
 
     def _diagnosis_among(self, verdicts: list[tuple[int, Rejection | None]]) -> Diagnosis:
         diagnosis = Diagnosis(len(self._snapshot))

@@ -137,7 +137,7 @@ def requests_of(spec: Object) -> Requests:
 
     Source: Kubernetes documentation "Init Containers", resource sharing; sidecars count on from their start.
     """
-    containers, whole, overhead = spec.get("containers") or (), spec.get("resources"), spec.get("overhead")
+    containers, whole, overhead = spec.get("containers") or [], spec.get("resources"), spec.get("overhead")
     if len(containers) == 1 and not (whole or overhead or spec.get("initContainers")):
         return amounts(_asks(containers[0]))
     total = _sum(amounts(_asks(container)) for container in containers)

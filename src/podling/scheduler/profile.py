@@ -70,19 +70,23 @@ class Profile:
 
     @cached_property
     def vector_filters(self) -> frozenset[str]:
-        return frozenset(one.name for one in self.at("filter") if isinstance(one, VectorFilter))
+        return self._names("filter", VectorFilter)
 
     @cached_property
     def vector_reasons(self) -> frozenset[str]:
-        return frozenset(one.name for one in self.at("filter") if isinstance(one, VectorReasons))
+        return self._names("filter", VectorReasons)
 
     @cached_property
     def vector_scores(self) -> frozenset[str]:
-        return frozenset(one.name for one in self.at("score") if isinstance(one, VectorScore))
+        return self._names("score", VectorScore)
 
     @cached_property
     def normalizing(self) -> frozenset[str]:
-        return frozenset(one.name for one in self.at("score") if isinstance(one, NormalizeScore))
+        return self._names("score", NormalizeScore)
+
+    def _names(self, point: str, protocol: Any) -> frozenset[str]:
+        """Of the plugins that also are of `protocol`; asked once, since that is slow."""
+        return frozenset(one.name for one in self.at(point) if isinstance(one, protocol))
 
     @cached_property
     def extensions(self) -> tuple[Any, ...]:

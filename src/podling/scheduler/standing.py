@@ -12,6 +12,7 @@ from podling.scheduler.profile import Profile
 from podling.scheduler.snapshot import Snapshot
 from podling.scheduler.statics import Statics, statics_of
 
+UNFIT = -(1 << 40)
 REBUILT_FROM = 8  # the part of all rows that must have changed for arrays to be made anew as a whole
 
 
@@ -23,7 +24,10 @@ def standing_of(profile: Profile, pod: PodInfo, snapshot: Snapshot) -> "Standing
 
 
 class Standing:
-    """`fits` and `total` by row: lists or arrays. `idle` names the local filters that have nothing to filter."""
+    """`fits` and `total` by row: lists or arrays; `rank` is the total where the row fits, else UNFIT.
+
+    `idle` names the local filters that have nothing to filter.
+    """
 
     def __init__(self, profile: Profile, pod: PodInfo, snapshot: Snapshot) -> None:
         self._profile = profile
@@ -35,6 +39,7 @@ class Standing:
         self._scores = tuple((one, profile.weights[one.name]) for one in profile.local_scores if self._scores_something(one))
         self.fits: Any = None
         self.total: Any = None
+        self.rank: Any = None
         self._passing: Any = None
         self._age = self._seen = -1
 
@@ -63,8 +68,13 @@ class Standing:
 
     def _judge(self, row: int, node: NodeInfo) -> None:
         state, pod = self._state, self._pod
-        self.fits[row] = self._passing[row] and all(one.filter(state, pod, node) is None for one in self.filters)
-        self.total[row] = sum(one.score(state, pod, node) * weight for one, weight in self._scores) + self._static_part(row)
+        fits = bool(self._passing[row])
+        for one in self.filters:
+            fits = fits and one.filter(state, pod, node) is None
+        total = self._static_part(row)
+        for one, weight in self._scores:
+            total += one.score(state, pod, node) * weight
+        self.fits[row], self.total[row], self.rank[row] = fits, total, total if fits else UNFIT
 
     def _static_part(self, row: int) -> Any:
         found = self.statics().scores(normalized=False)
@@ -74,7 +84,7 @@ class Standing:
         self._passing = passing
         numpy, nodes = self._snapshot.numpy, self._snapshot.nodes
         if numpy is None:
-            self.fits, self.total = [False] * len(nodes), [0] * len(nodes)
+            self.fits, self.total, self.rank = [False] * len(nodes), [0] * len(nodes), [UNFIT] * len(nodes)
             for row, node in enumerate(nodes):
                 self._judge(row, node)
             return
@@ -86,6 +96,7 @@ class Standing:
             self.total += self._scored(one, rows) * weight
         for plugin, raw in self.statics().scores(normalized=False):
             self.total += raw * self._profile.weights[plugin.name]
+        self.rank = numpy.where(self.fits, self.total, UNFIT)
 
     def _mask(self, plugin: Any, numpy: Any) -> Any:
         if plugin.name in self._profile.vector_filters:
