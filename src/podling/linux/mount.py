@@ -211,12 +211,23 @@ def _overlay_by_fsopen(
             for option in options:
                 key, equals, value = option.partition("=")
                 _set(context, key, value if equals else None, f"{option} in {about}")
-            syscall(SYS_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0, about=about)
+            _create(context, about)
             mounted = syscall(SYS_FSMOUNT, context, _FSMOUNT_CLOEXEC, 0, about=about)
         except OSError as error:
             raise _with_kernel_words(error, context) from None
         stack.callback(os.close, mounted)
         move(mounted, target)
+
+
+def _create(context: int, about: str) -> None:
+    try:
+        syscall(SYS_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0, about=about)
+    except OSError as error:
+        told = _with_kernel_words(error, context)
+        # Before Linux 6.5 an unknown parameter is refused only here, and without words.
+        if error.errno == errno.EINVAL and told is error:
+            raise _NoLayerOption from error
+        raise told from None
 
 
 def _set(context: int, key: str, value: str | None, about: str) -> None:
