@@ -98,7 +98,7 @@ async def test_https_with_a_certificate_of_anybodys(runner: ProbeRunner, tmp_pat
 async def test_a_slow_answer_is_a_failure(runner: ProbeRunner, web: int) -> None:
     assert await probe(runner, httpGet={"path": "/slow", "port": web}, timeoutSeconds=0.1) == (
         False,
-        "probe timed out after 0.1s",
+        f'Get "http://{HERE}:{web}/slow": context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
     )
 
 
@@ -124,7 +124,11 @@ async def test_something_that_is_not_http(runner: ProbeRunner) -> None:
 
 @pytest.mark.parametrize(
     ("command", "expected"),
-    [("0", (True, "what it said")), ("1", (False, "what it said")), ("hang", (False, "probe timed out after 1s"))],
+    [
+        ("0", (True, "what it said")),
+        ("1", (False, "what it said")),
+        ("hang", (False, 'command timed out: "hang" timed out after 1s')),
+    ],
 )
 async def test_commands(runner: ProbeRunner, command: str, expected: tuple[bool, str]) -> None:
     assert await probe(runner, exec={"command": [command]}) == expected

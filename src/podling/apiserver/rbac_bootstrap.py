@@ -84,6 +84,7 @@ def node_rules() -> list[Object]:
         rule("authorization.k8s.io", ("localsubjectaccessreviews", "subjectaccessreviews"), ("create",)),
         rule("", "services", READ),
         rule("discovery.k8s.io", "endpointslices", READ),
+        rule("node.k8s.io", "runtimeclasses", READ),
         rule("", "nodes", (*READ, "create", "update", "patch")),
         rule("", "nodes/status", ("update", "patch")),
         rule(("", "events.k8s.io"), "events", ("create", "update", "patch")),

@@ -18,7 +18,7 @@ TERMINATION_PATH = "/dev/termination-log"
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the node gives to a container besides its own spec. `seccomp` is the profile that it names among the node's files;
-    `processes` the container whose processes an ephemeral one is to see.
+    `processes` the container whose processes an ephemeral one is to see; `runtime` is another program than the node's own.
     """
 
     environment: Mapping[str, str]
@@ -30,6 +30,7 @@ class Surroundings:
     seccomp: Mapping[str, Any] | None = None
     processes: str = ""
     pids_limit: int = 0
+    runtime: str = ""
     log_options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -64,6 +65,7 @@ def container_spec(
         cgroup_parent=around.cgroup_parent,
         log_path=around.log_path,
         log_options=around.log_options,
+        runtime=around.runtime,
         oom_score_adj=oom_score_adj(pod, container, around.node_memory),
     )
 

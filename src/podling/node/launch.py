@@ -20,6 +20,7 @@ from podling.node.pod.spec import Object, container_of, host_network
 from podling.node.pod.state import HookFailed, Launch, LaunchFailed, Started
 from podling.node.resources import cgroup_of
 from podling.node.runtime import ImageFacts
+from podling.node.runtime_classes import handler_of
 from podling.node.volumes.base import Placed
 from podling.node.volumes.volumes import mounts_of
 
@@ -33,9 +34,9 @@ async def launch(
         container = container_of(pod, name)
         image = await crew.runtime.image(container.get("image") or "") or ImageFacts(order.image_id)
         around = await asyncio.to_thread(_surroundings, crew, pod, container, order.restarts, addresses, placed)
-        around = replace(around, processes=target)
+        around = replace(around, processes=target, runtime=await handler_of(crew.client, pod))
         spec = container_spec(pod, container, order.restarts, image, around)
-    except (InvalidInput, OSError) as error:
+    except (*FAILURES, InvalidInput) as error:
         return LaunchFailed(name, "CreateContainerConfigError", str(error))
     try:
         id = await crew.runtime.create(spec, pod["metadata"]["uid"])

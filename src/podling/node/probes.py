@@ -60,13 +60,15 @@ class ProbeRunner:
         name, id, kind = wanted
         container = container_of(pod, name)
         probe = probe_of(container, kind) or {}
-        await self._clock.sleep(max(0.0, started + (probe.get("initialDelaySeconds") or 0) - self._clock.now()))
+        delay = float(probe.get("initialDelaySeconds") or 0)
+        await self._clock.sleep(min(max(0.0, started + delay - self._clock.now()), delay))  # the wall clock may have been set
         while True:
             began = self._clock.monotonic()
             verdict = await self.run_once(probe, container, id, address)
-            self.tallies[name, kind].add(verdict.ok, self._clock.monotonic() - began)
+            took = self._clock.monotonic() - began
+            self.tallies[name, kind].add(verdict.ok, took)
             self._post(Probed(name, id, kind, verdict.ok, verdict.output))
-            await self._clock.sleep(probe.get("periodSeconds") or 10)
+            await self._clock.sleep(max((probe.get("periodSeconds") or 10) - took, 0.0))
 
     async def run_once(self, probe: Object, container: Object, id: str, address: str) -> Verdict:
         """One attempt; whatever goes wrong is a failure with its words."""
@@ -75,7 +77,7 @@ class ProbeRunner:
             async with asyncio.timeout(timeout):
                 return await self._attempt(probe, container, id, address, timeout)
         except (TimeoutError, TimedOut):
-            return Verdict(False, f"probe timed out after {timeout:g}s")
+            return Verdict(False, _late(probe, container, address, timeout))
         except (OSError, PodlingError, EOFError, ValueError) as error:
             return Verdict(False, str(error)[:_OUTPUT_MOST])
 
@@ -91,6 +93,19 @@ class ProbeRunner:
         if action := probe.get("grpc"):
             return await _grpc(address, int(action["port"]), action.get("service") or "", timeout)
         return Verdict(True)
+
+
+def _late(probe: Object, container: Object, address: str, timeout: float) -> str:
+    """What the kubelet says of a probe that had no answer in its time."""
+    if action := probe.get("exec"):
+        return f'command timed out: "{" ".join(action["command"])}" timed out after {timeout:g}s'
+    if action := probe.get("httpGet"):
+        scheme, host = (action.get("scheme") or "HTTP").lower(), action.get("host") or address
+        url = f"{scheme}://{host}:{port_of(container, action['port'])}{action.get('path') or '/'}"
+        return f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+    if action := probe.get("tcpSocket"):
+        return f"dial tcp {action.get('host') or address}:{port_of(container, action['port'])}: i/o timeout"
+    return f'timeout: failed to connect service "{address}:{(probe.get("grpc") or {}).get("port")}" within {timeout:g}s'
 
 
 def port_of(container: Object, port: int | str) -> int:

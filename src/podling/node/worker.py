@@ -63,6 +63,7 @@ from podling.node.probes import ProbeRunner
 from podling.node.pulls import ensure_image, image_owner, show_image
 from podling.node.reporter import StatusReporter, is_gone
 from podling.node.resources import container_resources
+from podling.node.runtime_classes import handler_of
 from podling.node.sandbox import sandbox_of
 from podling.node.sources import Reference
 from podling.node.tally import Tally
@@ -211,6 +212,7 @@ class PodWorker:
 
     async def _run_sandbox(self) -> None:
         try:
+            await handler_of(self._crew.client, self.state.pod)
             sandbox = self._crew.runtime.run_sandbox(sandbox_of(self.state.pod, self._crew.config.cgroup))
             addresses, _ = await asyncio.gather(sandbox, self._crew.cgroups.make(self.granted))
             self.post(SandboxUp(addresses))
