@@ -1,6 +1,7 @@
 """How much memory podling's processes hold, idle and with 50 pods, and how much a container adds; beside dockerd and containerd.
 
 Proportional set size: what processes share is counted by share. Resident set size, which counts it in each, stands beside.
+"Beside a container" are conmon or the shim; "for each container" adds what the daemons grow by.
 """
 
 import os
@@ -18,7 +19,7 @@ from podling.app.processes import PidFile
 from podling.testing.podling import Podling, running_podling
 
 PODS = 50
-CONTAINERS = 5
+CONTAINERS = 20
 SETTLE = 3.0  # seconds after which a process that was busy counts as idle
 GOAL = 120e6
 
@@ -40,6 +41,9 @@ class Memory:
             proportional += sizes["Pss"]
             resident += sizes["Rss"]
         return cls(proportional, resident)
+
+    def __sub__(self, other: "Memory") -> "Memory":
+        return Memory(self.proportional - other.proportional, self.resident - other.resident)
 
     def share(self, count: int) -> "Memory":
         return Memory(self.proportional // count, self.resident // count)
@@ -66,14 +70,31 @@ def main_processes(podling: Podling) -> dict[str, Memory]:
     }
 
 
+def run_containers(socket: Path) -> None:
+    for _ in range(CONTAINERS):
+        peers.run(*peers.docker(socket, "run", "-d", "busybox", "sleep", "86400"))
+    time.sleep(SETTLE)
+
+
+def podling_container(podling: Podling) -> Memory:
+    """What one more takes: of the agent, and beside it."""
+    agent = PidFile(podling.config.pid_file("agent")).holder() or 0
+    before = Memory.of([agent])
+    run_containers(podling.socket)
+    return (Memory.of([agent, *running("conmon", podling.config_root)]) - before).share(CONTAINERS)
+
+
 def measure_podling() -> dict[str, Memory]:
+    with running_podling() as podling:
+        each = podling_container(podling)
     with running_podling() as podling:
         measured = {f"podling {name}, idle": memory for name, memory in main_processes(podling).items()}
         podlings.with_api(podling, lambda client: podlings.deploy(client, "idle", PODS))
         measured |= {f"podling {name}, {PODS} pods": memory for name, memory in main_processes(podling).items()}
         conmons = running("conmon", podling.config_root)
         assert len(conmons) >= PODS, f"{len(conmons)} conmon for {PODS} pods"
-        return measured | {"podling, beside a container": Memory.of(conmons).share(len(conmons))}
+        beside = Memory.of(conmons).share(len(conmons))
+        return measured | {"podling, beside a container": beside, "podling, for each container": each}
 
 
 def measure_dockerd() -> dict[str, Memory | None]:
@@ -81,13 +102,15 @@ def measure_dockerd() -> dict[str, Memory | None]:
         if inside is None:
             return {"dockerd": None}
         time.sleep(SETTLE)
-        before = inside.processes()
-        daemons = [pid for pid in before if pid != inside.pid]
+        daemons = [pid for pid in inside.processes() if pid != inside.pid]
         idle = Memory.of(daemons)
-        for _ in range(CONTAINERS):
-            peers.run(*peers.docker(inside.folder / "docker.sock", "run", "-d", "busybox", "sleep", "86400"))
+        run_containers(inside.folder / "docker.sock")
         shims = [pid for pid in inside.processes() if b"containerd-shim" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        return {"dockerd and containerd, idle": idle, "dockerd, beside a container": Memory.of(shims).share(len(shims))}
+        return {
+            "dockerd and containerd, idle": idle,
+            "dockerd, beside a container": Memory.of(shims).share(len(shims)),
+            "dockerd, for each container": (Memory.of([*daemons, *shims]) - idle).share(CONTAINERS),
+        }
 
 
 def main() -> None:
