@@ -3,14 +3,18 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from podling.aio.http import Request
+from podling.api.status import unauthorized
 from podling.apiserver.audit import Policy, read
 from podling.apiserver.audit_log import AuditFile, Auditor
 from podling.apiserver.identity import Attributes, User
+from podling.apiserver.rbac import RbacAuthorizer
 from podling.base.errors import InvalidInput
 from podling.testing.apiserver import CONFIG_MAPS, Api
 
@@ -73,6 +77,16 @@ rules:
 """
 
 
+class Someone:
+    async def authenticate(self, request: Request) -> User | None:
+        return User("someone", ("system:authenticated",))
+
+
+class Stranger:
+    async def authenticate(self, request: Request) -> User | None:
+        raise unauthorized()
+
+
 class Log:
     def __init__(self, path: Path, api: Api) -> None:
         self.path = path
@@ -116,6 +130,41 @@ async def test_a_refusal_tells_why(api: Api, log: Log) -> None:
     (event,) = await log.lines(1)
     assert event["responseStatus"]["code"] == 404
     assert event["responseStatus"]["reason"] == "NotFound"
+
+
+async def test_who_may_and_why(api: Api, log: Log) -> None:
+    answer = await api("GET", CONFIG_MAPS)
+    assert len(answer.headers.get("audit-id")) == 36
+    rules = [
+        {"metadata": {"name": "reader"}, "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]}
+    ]
+    binding = {
+        "metadata": {"name": "readers", "namespace": "default"},
+        "roleRef": {"kind": "ClusterRole", "name": "reader"},
+        "subjects": [{"kind": "Group", "name": "system:authenticated"}],
+    }
+    objects: dict[str, list[Any]] = {"clusterroles": rules, "rolebindings": [binding]}
+    rbac = RbacAuthorizer(lambda plural: objects.get(plural, []), lambda: 1)
+    api.server.backend = replace(api.server.backend, authorizer=rbac, authenticators=(Someone(),))
+    await api("GET", CONFIG_MAPS)
+    assert (await api("DELETE", CONFIG_MAPS)).status == 403
+    _, allowed, forbidden = await log.lines(3)
+    words = 'RBAC: allowed by RoleBinding "readers/default" of ClusterRole "reader" to Group "system:authenticated"'
+    assert allowed["annotations"] == {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": words}
+    assert forbidden["annotations"]["authorization.k8s.io/decision"] == "forbid"
+    assert forbidden["responseStatus"]["code"] == 403
+    assert forbidden["auditID"] != allowed["auditID"]
+
+
+async def test_nobody_and_who_may_not_be_another(api: Api, log: Log) -> None:
+    api.server.backend = replace(api.server.backend, authenticators=(Stranger(),))
+    answer = await api("GET", CONFIG_MAPS)
+    assert answer.status == 401
+    (event,) = await log.lines(1)
+    assert event["auditID"] == answer.headers.get("audit-id")
+    assert (event["stage"], event["user"], event["verb"]) == ("ResponseStarted", {}, "list")
+    assert event["responseStatus"]["code"] == 401
+    assert event["responseStatus"]["message"] == "Authentication failed, no credentials provided"
 
 
 async def test_a_stream_is_told_of_as_it_starts(api: Api, log: Log) -> None:

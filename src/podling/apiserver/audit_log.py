@@ -22,7 +22,6 @@ from podling.apiserver import protobuf
 from podling.apiserver.audit import Depth, Policy
 from podling.apiserver.call import Call
 from podling.apiserver.identity import User, user_info
-from podling.base.ids import uid
 
 Object = dict[str, Any]
 
@@ -145,6 +144,14 @@ class Entry:
         status = {"metadata": {}, "status": "Failure", "message": error.message, "reason": error.reason, "code": error.code}
         await self._end(status, error.status())
 
+    async def unknown(self) -> None:
+        """Nobody knows who asks."""
+        tried = _tried(self._call)
+        words = f"attempted: {', '.join(tried)}" if tried else "no credentials provided"
+        message = f"Authentication failed, {words}"
+        status = {"metadata": {}, "status": "Failure", "message": message, "reason": "Unauthorized", "code": 401}
+        await self._tell("ResponseStarted", responseStatus=status)
+
     async def panicked(self) -> None:
         await self._tell("Panic", responseStatus={"metadata": {}, "status": "Failure", "code": 500})
 
@@ -179,17 +186,25 @@ class Entry:
         await self._file.add(event)
 
 
+def _tried(call: Call) -> list[str]:
+    """The kinds of credentials that a request carries."""
+    request = call.request
+    scheme, _, given = request.headers.get("authorization").strip().partition(" ")
+    tried = [scheme.lower()] if given and scheme.lower() in ("basic", "bearer") else []
+    return [*tried, *(["x509"] if request.peer.certificate is not None else [])]
+
+
 def _event(call: Call, caller: User, level: str, now: str) -> Object:
     request, attributes = call.request, call.attributes
     event: Object = {
         "kind": "Event",
         "apiVersion": "audit.k8s.io/v1",
         "level": level,
-        "auditID": request.headers.get("audit-id") or uid(),
+        "auditID": call.audit_id,
         "stage": "",
         "requestURI": f"{request.raw_path or request.path}{'?' if request.raw_query else ''}{request.raw_query}",
         "verb": attributes.verb,
-        "user": user_info(caller),
+        "user": user_info(caller) if caller.name else {},
     }
     if caller != attributes.user:
         event["impersonatedUser"] = user_info(attributes.user)

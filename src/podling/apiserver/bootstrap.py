@@ -11,6 +11,7 @@ from typing import Any
 from podling.api.kind import Kind
 from podling.api.objects import name_of, namespace_of, thaw
 from podling.api.scheduling.priorityclass import SYSTEM as SYSTEM_CLASSES
+from podling.apiserver import flowcontrol_bootstrap
 from podling.apiserver.call import Backend
 from podling.apiserver.identity import Attributes, User
 from podling.apiserver.storage import Stale
@@ -94,12 +95,17 @@ async def priority_classes(backend: Backend, _: ClusterInfo) -> None:
         )
 
 
+async def flow_control(backend: Backend, _: ClusterInfo) -> None:
+    await asyncio.gather(*(ensure(backend, thaw(wanted)) for wanted in flowcontrol_bootstrap.objects()))
+
+
 STEPS: tuple[Callable[[Backend, ClusterInfo], Awaitable[None]], ...] = (
     namespaces,
     kubernetes_service,
     kubernetes_endpoints,
     roles,
     priority_classes,
+    flow_control,
 )
 
 

@@ -51,6 +51,8 @@ class Call:
     warnings: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
     """What admission tells the audit log."""
+    audit_id: str = ""
+    """What the request is called: by the client, or else by the server."""
     caller: User = ANONYMOUS
     """Who sent it; the user of `attributes` is another one when this one acts as somebody else."""
     _kind: Kind | None = None

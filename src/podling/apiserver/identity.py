@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from podling.aio.http import Request
-from podling.api.status import forbidden
+from podling.api.status import ApiError, forbidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,10 @@ def require(authorizer: Authorizer, attributes: Attributes) -> None:
     """Raises 403 where the user may not."""
     decision = authorizer.authorize(attributes)
     if not decision.allowed:
-        resource = attributes.resource
-        if attributes.subresource:
-            resource = f"{resource}/{attributes.subresource}"
-        raise forbidden(resource, attributes.name, decision.reason, attributes.group)
+        raise refusal(attributes, decision)
+
+
+def refusal(attributes: Attributes, decision: Decision) -> ApiError:
+    """The 403 for a decision against the user."""
+    resource = f"{attributes.resource}/{attributes.subresource}" if attributes.subresource else attributes.resource
+    return forbidden(resource, attributes.name, decision.reason, attributes.group)

@@ -65,18 +65,23 @@ class RbacAuthorizer:
         self._objects = objects
         self._generation = generation
         self._seen = -1
-        self._rules: dict[tuple[str, tuple[str, ...], str], list[Rule]] = {}
+        self._rules: dict[tuple[str, tuple[str, ...], str], list[tuple[Rule, str]]] = {}
         self._roles: dict[tuple[str, str], list[Rule]] = {}
 
     def authorize(self, attributes: Attributes) -> Decision:
         if "system:masters" in attributes.user.groups:
             return Decision(True)
-        if any(rule_allows(rule, attributes) for rule in self.rules(attributes.user, attributes.namespace)):
-            return Decision(True)
+        for rule, why in self._held(attributes.user, attributes.namespace):
+            if rule_allows(rule, attributes):
+                return Decision(True, why)
         return Decision(False, denial(attributes))
 
     def rules(self, user: User, namespace: str) -> list[Rule]:
         """Every rule that holds for the user in the namespace, the cluster-wide ones included."""
+        return [rule for rule, _ in self._held(user, namespace)]
+
+    def _held(self, user: User, namespace: str) -> list[tuple[Rule, str]]:
+        """The rules, each with the words that say whence the user has it."""
         self._refresh()
         key = (user.name, user.groups, namespace)
         if key not in self._rules:
@@ -93,18 +98,31 @@ class RbacAuthorizer:
                 for role in self._objects(plural)
             }
 
-    def _gather(self, user: User, namespace: str) -> Iterator[Rule]:
+    def _gather(self, user: User, namespace: str) -> Iterator[tuple[Rule, str]]:
         for plural in ("clusterrolebindings", "rolebindings"):
             for binding in self._objects(plural):
                 home = binding["metadata"].get("namespace", "")
                 if home and home != namespace:
                     continue
-                if any(subject_is(subject, user, home) for subject in binding.get("subjects") or ()):
-                    yield from self._of(binding["roleRef"], home)
+                meant = next((each for each in binding.get("subjects") or () if subject_is(each, user, home)), None)
+                if meant is not None:
+                    why = f"RBAC: allowed by {described(binding, meant)}"
+                    yield from ((rule, why) for rule in self._of(binding["roleRef"], home))
 
     def _of(self, reference: Mapping[str, str], namespace: str) -> list[Rule]:
         home = "" if reference["kind"] == "ClusterRole" else namespace
         return self._roles.get((home, reference["name"]), [])
+
+
+def described(binding: Object, subject: Mapping[str, str]) -> str:
+    """Which binding gives which role to whom, in upstream's words."""
+    metadata, role = binding["metadata"], binding["roleRef"]
+    home = metadata.get("namespace", "")
+    kind, name = ("RoleBinding", f"{metadata['name']}/{home}") if home else ("ClusterRoleBinding", metadata["name"])
+    whom = subject["name"]
+    if subject["kind"] == "ServiceAccount":
+        whom = f"{whom}/{subject.get('namespace') or home}"
+    return f'{kind} "{name}" of {role["kind"]} "{role["name"]}" to {subject["kind"]} "{whom}"'
 
 
 def denial(attributes: Attributes) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from podling.aio.clock import Clock, SystemClock
@@ -15,7 +16,7 @@ from podling.api.status import ApiError, internal, invalid, method_not_allowed, 
 from podling.apiserver import admission_order, approval, deadline, delete, eviction, patch, read, subresources, watch, write
 from podling.apiserver.addresses import ServiceAddresses
 from podling.apiserver.admission import CREATE, Review
-from podling.apiserver.audit_log import Auditor
+from podling.apiserver.audit_log import Auditor, Entry
 from podling.apiserver.authn import identify
 from podling.apiserver.body import read_object
 from podling.apiserver.bootstrap import ClusterInfo, bootstrap
@@ -24,7 +25,7 @@ from podling.apiserver.compaction import compact_regularly
 from podling.apiserver.definitions import Definitions
 from podling.apiserver.discovery import Discovery
 from podling.apiserver.expiry import expire_events
-from podling.apiserver.identity import Attributes, Authenticator, Authorizer, require
+from podling.apiserver.identity import Attributes, Authenticator, Authorizer, User, refusal
 from podling.apiserver.impersonation import impersonated
 from podling.apiserver.metrics import Metrics
 from podling.apiserver.paths import parse, verb_of
@@ -32,6 +33,7 @@ from podling.apiserver.quota import Quotas
 from podling.apiserver.storage import Storage
 from podling.apiserver.watch import Watches
 from podling.base.errors import PodlingError
+from podling.base.ids import uid
 from podling.store.base import Store
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ SUBRESOURCE: dict[tuple[str, str], Handle] = {
 
 # that are counted
 SUBRESOURCES = {"", "attach", "exec", "log", "portforward", "proxy", "token", *(name for name, _ in SUBRESOURCE)}
+NOBODY = User("")
 _SELECTING = ("list", "watch", "deletecollection")
 _NAMED = {"create": False, "update": True, "patch": True}  # whether the path ends with a name
 
@@ -244,6 +247,13 @@ async def count(server: ApiServer, call: Call, handle: Handle) -> Response | Non
     return response
 
 
+async def name_request(server: ApiServer, call: Call, handle: Handle) -> Response | None:
+    """Every answer tells what its request is called in the audit log."""
+    call.audit_id = call.request.headers.get("audit-id")[:64] or uid()
+    response = await handle(call)
+    return response and Response(response.status, response.body, [*response.headers, ("Audit-Id", call.audit_id)])
+
+
 async def answer_errors(server: ApiServer, call: Call, handle: Handle) -> Response | None:
     """Failures become Status objects."""
     request = call.request
@@ -264,28 +274,52 @@ async def answer_errors(server: ApiServer, call: Call, handle: Handle) -> Respon
 async def authenticate(server: ApiServer, call: Call, handle: Handle) -> Response | None:
     """Who asks, as whom, and for what."""
     request = call.request
-    call.caller = await identify(server.backend.authenticators, request)
-    user = impersonated(call.caller, request.headers, server.backend.authorizer)
-    target = call.target = parse(request.raw_path or request.path)
-    if target is None:
-        call.attributes = Attributes(user, request.method.lower(), request.path)
-    else:
-        watching = request.raw_query != "" and call.flag("watch")
-        verb = verb_of(request.method, target, watching)
-        fields = request.query.get("fieldSelector") if verb in _SELECTING and request.raw_query else ""
-        call.attributes = Attributes(
-            user,
-            verb,
-            request.path,
-            target.group,
-            target.version,
-            target.resource,
-            target.subresource,
-            target.namespace,
-            target.name or named_by(fields),
-            fields,
-        )
+    call.target = parse(request.raw_path or request.path)
+    try:
+        call.caller = await identify(server.backend.authenticators, request)
+    except ApiError:
+        if (entry := _entry(server, call, NOBODY)) is not None:
+            await entry.unknown()
+        raise
+    try:
+        user = impersonated(call.caller, request.headers, server.backend.authorizer)
+    except ApiError as error:
+        if (entry := _entry(server, call, call.caller)) is not None:
+            await entry.refused(error)
+        raise
+    call.attributes = attributes_of(call, user)
     return await handle(call)
+
+
+def _entry(server: ApiServer, call: Call, user: User) -> Entry | None:
+    """In the audit log, of a request that gets no further than to whom it comes from."""
+    if server.auditor is None:
+        return None
+    with suppress(ApiError):
+        call.attributes = attributes_of(call, user)
+    return server.auditor.begin(call, user)
+
+
+def attributes_of(call: Call, user: User) -> Attributes:
+    """What the request is about, asked by `user`. Raises 400."""
+    request, target = call.request, call.target
+    if target is None:
+        return Attributes(user, request.method.lower(), request.path)
+    watching = request.raw_query != "" and call.flag("watch")
+    verb = verb_of(request.method, target, watching)
+    fields = request.query.get("fieldSelector") if verb in _SELECTING and request.raw_query else ""
+    return Attributes(
+        user,
+        verb,
+        request.path,
+        target.group,
+        target.version,
+        target.resource,
+        target.subresource,
+        target.namespace,
+        target.name or named_by(fields),
+        fields,
+    )
 
 
 def named_by(fields: str) -> str:
@@ -325,11 +359,16 @@ async def limit_time(server: ApiServer, call: Call, handle: Handle) -> Response 
 
 
 async def authorize(server: ApiServer, call: Call, handle: Handle) -> Response | None:
-    require(server.backend.authorizer, call.attributes)
+    decision = server.backend.authorizer.authorize(call.attributes)
+    if server.auditor is not None:
+        verdict = "allow" if decision.allowed else "forbid"
+        call.notes |= {"authorization.k8s.io/decision": verdict, "authorization.k8s.io/reason": decision.reason}
+    if not decision.allowed:
+        raise refusal(call.attributes, decision)
     return await handle(call)
 
 
-MIDDLEWARE: tuple[Middleware, ...] = (count, answer_errors, authenticate, audit, limit_time, authorize)
+MIDDLEWARE: tuple[Middleware, ...] = (count, name_request, answer_errors, authenticate, audit, limit_time, authorize)
 
 
 def _chain(server: ApiServer, middleware: Sequence[Middleware], handle: Handle) -> Handle:
