@@ -50,48 +50,62 @@ def container_spec(body: Json, name: str, platform: str, here: Kernel) -> tuple[
         image=body["Image"],
         name=name,
         platform=platform,
-        entrypoint=_words(body.get("Entrypoint")),
-        command=_words(body.get("Cmd")),
-        env=_environment(body.get("Env") or ()),
-        working_dir=_working_dir(body.get("WorkingDir") or ""),
-        user=body.get("User") or "",
-        groups=tuple(host.get("GroupAdd") or ()),
-        hostname=body.get("Hostname") or "",
-        domainname=body.get("Domainname") or "",
+        **_program(body, host),
+        **_connections(body, host),
         labels=dict(body.get("Labels") or {}),
-        tty=bool(body.get("Tty")),
-        console_size=tuple(host.get("ConsoleSize") or ()),
-        open_stdin=bool(body.get("OpenStdin")),
-        stdin_once=bool(body.get("StdinOnce")),
-        stop_signal=_signal(body.get("StopSignal") or ""),
-        stop_timeout=body.get("StopTimeout"),
         mounts=tuple(mounts(body, host)),
         volumes_from=tuple(host.get("VolumesFrom") or ()),
-        links=tuple(host.get("Links") or ()),
         resources=limits.with_swap(resources),
         security=_security(host),
         namespaces=_namespaces(host, disconnected=bool(body.get("NetworkDisabled"))),
-        networks=networks(body.get("NetworkingConfig") or {}, host, body.get("MacAddress") or ""),
-        ports=tuple(ports(body, host)),
-        exposed=tuple(exposed(port) for port in body.get("ExposedPorts") or ()),
-        dns=tuple(host.get("Dns") or ()),
-        dns_search=tuple(host.get("DnsSearch") or ()),
-        dns_options=tuple(host.get("DnsOptions") or ()),
-        extra_hosts=tuple(extra_host(entry) for entry in host.get("ExtraHosts") or ()),
         cgroup_parent=host.get("CgroupParent") or "",
         log_driver=(host.get("LogConfig") or {}).get("Type") or "",
         log_options=dict((host.get("LogConfig") or {}).get("Config") or {}),
         restart=restart_policy(host.get("RestartPolicy") or {}, auto_remove=bool(host.get("AutoRemove"))),
         health=_health(body.get("Healthcheck")),
         auto_remove=bool(host.get("AutoRemove")),
-        init=host.get("Init"),
-        runtime=host.get("Runtime") or "",
-        oom_score_adj=host.get("OomScoreAdj") or 0,
         annotations=dict(host.get("Annotations") or {}),
         shm_size=host.get("ShmSize") or 0,
         shown=_shown(body, _SHOWN) | _shown(host, _SHOWN_OF_HOST),
     )
     return spec, warnings
+
+
+def _program(body: Json, host: Json) -> dict[str, Any]:
+    """What runs, as whom, and how it begins and ends."""
+    return {
+        "entrypoint": _words(body.get("Entrypoint")),
+        "command": _words(body.get("Cmd")),
+        "env": _environment(body.get("Env") or ()),
+        "working_dir": _working_dir(body.get("WorkingDir") or ""),
+        "user": body.get("User") or "",
+        "groups": tuple(host.get("GroupAdd") or ()),
+        "tty": bool(body.get("Tty")),
+        "console_size": tuple(host.get("ConsoleSize") or ()),
+        "open_stdin": bool(body.get("OpenStdin")),
+        "stdin_once": bool(body.get("StdinOnce")),
+        "stop_signal": _signal(body.get("StopSignal") or ""),
+        "stop_timeout": body.get("StopTimeout"),
+        "init": host.get("Init"),
+        "runtime": host.get("Runtime") or "",
+        "oom_score_adj": host.get("OomScoreAdj") or 0,
+    }
+
+
+def _connections(body: Json, host: Json) -> dict[str, Any]:
+    """Its networks, and the names by which it and others are known."""
+    return {
+        "hostname": body.get("Hostname") or "",
+        "domainname": body.get("Domainname") or "",
+        "links": tuple(host.get("Links") or ()),
+        "networks": networks(body.get("NetworkingConfig") or {}, host, body.get("MacAddress") or ""),
+        "ports": tuple(ports(body, host)),
+        "exposed": tuple(exposed(port) for port in body.get("ExposedPorts") or ()),
+        "dns": tuple(host.get("Dns") or ()),
+        "dns_search": tuple(host.get("DnsSearch") or ()),
+        "dns_options": tuple(host.get("DnsOptions") or ()),
+        "extra_hosts": tuple(extra_host(entry) for entry in host.get("ExtraHosts") or ()),
+    }
 
 
 def _shown(given: Json, names: tuple[str, ...]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _OF_CONFIG = frozenset({"AttachStdin", "AttachStdout", "AttachStderr", "OnBuild"
 def host_config(spec: ContainerSpec) -> Json:
     """HostConfig of `docker inspect`."""
     return {
-        "Binds": [_bind(mount) for mount in spec.mounts if _is_bind(mount)] or None,
+        **_mounts(spec),
         "ContainerIDFile": "",
         "LogConfig": {"Type": spec.log_driver or "json-file", "Config": dict(spec.log_options)},
         "NetworkMode": spec.namespaces.network,
@@ -24,7 +24,6 @@ def host_config(spec: ContainerSpec) -> Json:
         "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.maximum_retry_count},
         "AutoRemove": spec.auto_remove,
         "VolumeDriver": "",
-        "VolumesFrom": list(spec.volumes_from) or None,
         "ConsoleSize": list(spec.console_size) or [0, 0],
         "CgroupnsMode": spec.namespaces.cgroup or "host",
         "Dns": list(spec.dns),
@@ -46,14 +45,20 @@ def host_config(spec: ContainerSpec) -> Json:
         "CgroupParent": spec.cgroup_parent,
         "Init": spec.init,
         "Annotations": dict(spec.annotations) or None,
-        "Mounts": [
-            _mount(mount) for mount in spec.mounts if mount.type != "tmpfs" and not _is_bind(mount) and not _is_own(mount)
-        ],
-        "Tmpfs": {mount.target: ",".join(mount.options.get("flags", ())) for mount in spec.mounts if mount.type == "tmpfs"}
-        or None,
         **_resources(spec),
         **_security(spec.security),
         **{name: value for name, value in spec.shown.items() if name not in _OF_CONFIG},
+    }
+
+
+def _mounts(spec: ContainerSpec) -> Json:
+    plain = [mount for mount in spec.mounts if mount.type != "tmpfs" and not _is_bind(mount) and not _is_own(mount)]
+    in_memory = [mount for mount in spec.mounts if mount.type == "tmpfs"]
+    return {
+        "Binds": [_bind(mount) for mount in spec.mounts if _is_bind(mount)] or None,
+        "VolumesFrom": list(spec.volumes_from) or None,
+        "Mounts": [_mount(mount) for mount in plain],
+        "Tmpfs": {mount.target: ",".join(mount.options.get("flags", ())) for mount in in_memory} or None,
     }
 
 

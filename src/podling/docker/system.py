@@ -81,73 +81,103 @@ async def version(call: Call, daemon: Daemon) -> Response:
 
 @routes.get("/info")
 async def info(call: Call, daemon: Daemon) -> Response:
-    engine, kernel = daemon.engine, os.uname()
-    states = [container.state.status for container in engine.containers.list()]
-    release = _os_release()
+    engine = daemon.engine
     return json(
         {
             "ID": engine.instance,
-            "Containers": len(states),
-            "ContainersRunning": states.count("running"),
-            "ContainersPaused": states.count("paused"),
-            "ContainersStopped": sum(state not in ("running", "paused") for state in states),
-            "Images": len(engine.images.all()),
-            "Driver": "overlay2",
-            "DriverStatus": [["Backing Filesystem", "host"], ["Supports d_type", "true"], ["Using metacopy", "false"]],
-            "Plugins": {
-                "Volume": ["local"],
-                "Network": ["bridge", "host", "macvlan", "null"],
-                "Authorization": None,
-                "Log": ["json-file", "local", "none"],
-            },
-            "MemoryLimit": True,
-            "SwapLimit": engine.host.swap_limit,
-            "CpuCfsPeriod": True,
-            "CpuCfsQuota": True,
-            "CPUShares": True,
-            "CPUSet": True,
-            "PidsLimit": True,
-            "IPv4Forwarding": True,
-            "Debug": False,
-            "NFd": 0,
-            "OomKillDisable": not engine.host.cgroup_v2,
-            "NGoroutines": 0,
-            "SystemTime": timestamps.from_seconds(engine.clock.now()),
-            "LoggingDriver": "json-file",
-            "CgroupDriver": "cgroupfs",
-            "CgroupVersion": "2" if engine.host.cgroup_v2 else "1",
-            "NEventsListener": 0,
-            "KernelVersion": kernel.release,
-            "OperatingSystem": release.get("PRETTY_NAME", "Linux"),
-            "OSVersion": release.get("VERSION_ID", ""),
-            "OSType": "linux",
-            "Architecture": kernel.machine,
-            "IndexServerAddress": "https://index.docker.io/v1/",
+            **_counts(engine),
+            **_drivers(engine),
+            **_limits(engine),
+            **_machine(engine),
+            **_FIXED,
             "RegistryConfig": _registries(engine.images.registries),
-            "NCPU": os.cpu_count() or 1,
-            "MemTotal": total_memory(),
-            "GenericResources": None,
             "DockerRootDir": str(engine.root),
-            "HttpProxy": "",
-            "HttpsProxy": "",
-            "NoProxy": "",
-            "Name": kernel.nodename,
-            "Labels": [],
-            "ExperimentalBuild": False,
             "ServerVersion": podling.__version__,
-            "Runtimes": {name: {"path": path} for name in ("crun", "runc") if (path := shutil.which(name))},
-            "DefaultRuntime": engine.runtime_name,
-            "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": ""},
-            "LiveRestoreEnabled": True,
-            "Isolation": "",
-            "InitBinary": "docker-init",
-            "ContainerdCommit": {"ID": ""},
-            "RuncCommit": {"ID": ""},
-            "InitCommit": {"ID": ""},
             "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if engine.host.cgroup_v2 else [])],
             "Warnings": [] if engine.host.swap_limit else ["WARNING: No swap limit support"],
         }
     )
+
+
+# What does not apply here, or is always so.
+_FIXED: Json = {
+    "IPv4Forwarding": True,
+    "Debug": False,
+    "NFd": 0,
+    "NGoroutines": 0,
+    "NEventsListener": 0,
+    "IndexServerAddress": "https://index.docker.io/v1/",
+    "GenericResources": None,
+    "HttpProxy": "",
+    "HttpsProxy": "",
+    "NoProxy": "",
+    "Labels": [],
+    "ExperimentalBuild": False,
+    "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": ""},
+    "LiveRestoreEnabled": True,
+    "Isolation": "",
+    "InitBinary": "docker-init",
+    "ContainerdCommit": {"ID": ""},
+    "RuncCommit": {"ID": ""},
+    "InitCommit": {"ID": ""},
+}
+
+
+def _counts(engine: Engine) -> Json:
+    states = [container.state.status for container in engine.containers.list()]
+    return {
+        "Containers": len(states),
+        "ContainersRunning": states.count("running"),
+        "ContainersPaused": states.count("paused"),
+        "ContainersStopped": sum(state not in ("running", "paused") for state in states),
+        "Images": len(engine.images.all()),
+    }
+
+
+def _drivers(engine: Engine) -> Json:
+    return {
+        "Driver": "overlay2",
+        "DriverStatus": [["Backing Filesystem", "host"], ["Supports d_type", "true"], ["Using metacopy", "false"]],
+        "Plugins": {
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "macvlan", "null"],
+            "Authorization": None,
+            "Log": ["json-file", "local", "none"],
+        },
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": "2" if engine.host.cgroup_v2 else "1",
+        "Runtimes": {name: {"path": path} for name in ("crun", "runc") if (path := shutil.which(name))},
+        "DefaultRuntime": engine.runtime_name,
+    }
+
+
+def _limits(engine: Engine) -> Json:
+    return {
+        "MemoryLimit": True,
+        "SwapLimit": engine.host.swap_limit,
+        "CpuCfsPeriod": True,
+        "CpuCfsQuota": True,
+        "CPUShares": True,
+        "CPUSet": True,
+        "PidsLimit": True,
+        "OomKillDisable": not engine.host.cgroup_v2,
+    }
+
+
+def _machine(engine: Engine) -> Json:
+    kernel, release = os.uname(), _os_release()
+    return {
+        "Name": kernel.nodename,
+        "NCPU": os.cpu_count() or 1,
+        "MemTotal": total_memory(),
+        "KernelVersion": kernel.release,
+        "Architecture": kernel.machine,
+        "OperatingSystem": release.get("PRETTY_NAME", "Linux"),
+        "OSVersion": release.get("VERSION_ID", ""),
+        "OSType": "linux",
+        "SystemTime": timestamps.from_seconds(engine.clock.now()),
+    }
 
 
 def _registries(settings: RegistrySettings) -> Json:
