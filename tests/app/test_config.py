@@ -33,6 +33,7 @@ def test_a_child_process_has_the_same_configuration(tmp_path):
         ('pod_cidr = "10.0.0.0/99"', "pod_cidr: '99' is not a valid netmask"),
         ("api_port = ", "Invalid value"),
         ('api_address = "here"', "api_address: 'here' is no IPv4 address"),
+        ("metrics_resolution = 0", "metrics_resolution: 0 is too little: 1 or more seconds"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, text, message):

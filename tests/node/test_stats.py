@@ -2,18 +2,21 @@
 
 import asyncio
 import json
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from node.conftest import Cluster, World, eventually, shell
 from podling.aio.client import HttpClient
-from podling.linux.cgroup import Stats
+from podling.linux.cgroup import Hierarchies, Stats
 from podling.node.kubelet.access import asked_of
 from podling.node.kubelet.stats import cadvisor, resource
+from podling.node.kubelet.stats.disks import SERVES_SECONDS, Disks
 from podling.node.kubelet.stats.exposition import Family, Sample, text
-from podling.node.kubelet.stats.groups import pressure
+from podling.node.kubelet.stats.groups import GroupReader, pressure
 from podling.node.kubelet.stats.machine import busy_ns
 from podling.node.kubelet.stats.summary import summary
 from podling.node.kubelet.stats.values import (
@@ -30,6 +33,7 @@ from podling.node.kubelet.stats.values import (
     VolumeReading,
     nano_cores,
 )
+from podling.testing.clock import ManualClock
 
 KUBELET = "https://10.244.0.1:10250"
 BUSY = "head -c 300000 /dev/zero > /kept; head -c 200000 /dev/zero > /scratch/file; echo hello; while :; do :; done"
@@ -222,3 +226,91 @@ def test_rates_and_texts() -> None:
     assert busy_ns("cpu  10 1 5 100 7 2 3 1 4 0\ncpu0 1\n") == (10 + 1 + 5 + 2 + 3 + 1) * 10_000_000
     shown = text([Family("one", "Help.", "gauge", [Sample(1, {"a": 'x"\\\n'})]), Family("none", "", "gauge", [])])
     assert shown == '# HELP one Help.\n# TYPE one gauge\none{a="x\\"\\\\\\n"} 1\n'
+
+
+def lay(root: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+
+
+STAT_V2 = "anon 300\nfile 500\ninactive_file 200\npgfault 70\npgmajfault 7\n"
+STAT_V1 = "rss 1\ntotal_rss 300\ntotal_inactive_file 200\ntotal_swap 40\ntotal_pgfault 70\ntotal_pgmajfault 7\n"
+
+
+def test_a_group_of_version_2(tmp_path: Path) -> None:
+    lay(
+        tmp_path / "pod",
+        {
+            "cpu.stat": "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\n",
+            "memory.current": "1000\n",
+            "memory.max": "2000\n",
+            "memory.stat": STAT_V2,
+            "memory.swap.current": "40\n",
+            "memory.swap.max": "max\n",
+            "memory.peak": "1800\n",
+            "memory.events": "low 0\nmax 3\noom 0\noom_kill 1\n",
+            "cgroup.procs": "",
+            "c1/cgroup.procs": "12\n13\n",
+            "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n",
+        },
+    )
+    groups = GroupReader(Hierarchies("v2", {}, tmp_path), ManualClock())
+    found = groups.whole("/pod")
+    assert found is not None
+    assert (found.cpu_ns, found.memory, found.working_set, found.rss, found.limit) == (1_500_000, 1000, 800, 300, 2000)
+    assert (found.swap, found.swap_limit, found.page_faults, found.major_faults) == (40, 0, 70, 7)
+    assert (found.peak, found.limit_hits, found.processes, found.pressure["cpu"].some.total_us) == (1800, 3, 2, 9)
+    assert found.detail is not None
+    assert (found.detail.cpu_user, found.detail.oom_kills) == (1_000_000, 1)
+    assert groups.brief("/none") is None
+    assert groups.container("/pod", "c1") == "/pod/c1"
+    (tmp_path / "pod/crio-c2.scope").mkdir()
+    assert groups.container("/pod", "c2") == "/pod/crio-c2.scope"
+
+
+def test_a_group_of_version_1(tmp_path: Path) -> None:
+    lay(
+        tmp_path,
+        {
+            "cpuacct/pod/cpuacct.usage": "1500000\n",
+            "cpuacct/pod/cpuacct.stat": "user 1\nsystem 0\n",
+            "cpu/pod/cpu.stat": "nr_periods 5\nnr_throttled 2\nthrottled_time 99\n",
+            "memory/pod/memory.usage_in_bytes": "1000\n",
+            "memory/pod/memory.limit_in_bytes": "2000\n",
+            "memory/pod/memory.memsw.limit_in_bytes": "2500\n",
+            "memory/pod/memory.stat": STAT_V1,
+            "memory/pod/memory.max_usage_in_bytes": "1800\n",
+            "memory/pod/memory.failcnt": "3\n",
+            "pids/pod/cgroup.procs": "12\n",
+        },
+    )
+    controllers = {name: tmp_path / name for name in ("cpu", "cpuacct", "memory", "pids")}
+    found = GroupReader(Hierarchies("v1", controllers, None), ManualClock()).whole("pod")
+    assert found is not None
+    assert (found.cpu_ns, found.memory, found.working_set, found.rss, found.limit) == (1_500_000, 1000, 800, 300, 2000)
+    assert (found.swap, found.swap_limit, found.page_faults, found.major_faults) == (40, 500, 70, 7)
+    assert (found.peak, found.limit_hits, found.processes, found.pressure) == (1800, 3, 1, {})
+    assert found.detail is not None
+    assert (found.detail.cpu_periods, found.detail.cpu_throttled) == (5, 99)
+
+
+def test_disks_are_measured_now_and_then(tmp_path: Path) -> None:
+    clock = ManualClock()
+    disks = Disks(clock)
+    (tmp_path / "a").write_bytes(bytes(100_000))
+    os.link(tmp_path / "a", tmp_path / "b")
+    first = disks.tree(tmp_path)
+    assert first is not None
+    assert 100_000 <= first.used < 150_000
+    assert first.inodes_used == 2
+    assert 0 < first.space.available <= first.space.capacity
+    (tmp_path / "c").write_bytes(bytes(100_000))
+    again = disks.tree(tmp_path)
+    assert again is not None
+    assert again.used == first.used
+    asyncio.run(clock.advance(SERVES_SECONDS))
+    later = disks.tree(tmp_path)
+    assert later is not None
+    assert later.used >= 200_000
+    assert disks.tree(tmp_path / "none") is None

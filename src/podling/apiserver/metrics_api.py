@@ -143,9 +143,14 @@ class MetricsApi:
         return await asyncio.to_thread(parse, text) if len(text) > 1 << 16 else parse(text)
 
 
+def _named(call: Call) -> str:
+    """The object in the path; a field selector that names one still asks for a list."""
+    return call.target.name if call.target is not None else ""
+
+
 def _chosen(call: Call, plural: str) -> Iterable[Item]:
     """The objects of the core group that the request is about. Raises 400, 404."""
-    cache, name = call.storage.of(("", plural)), call.attributes.name
+    cache, name = call.storage.of(("", plural)), _named(call)
     if name:
         item = cache.get(f"{call.namespace}/{name}" if call.kind.namespaced else name)
         if item is None:
@@ -157,7 +162,7 @@ def _chosen(call: Call, plural: str) -> Iterable[Item]:
 
 async def _answer(call: Call, found: list[Object], resource: str) -> Response:
     """One, where the path names one, or a list. Raises 404."""
-    if (name := call.attributes.name) and not found:
+    if (name := _named(call)) and not found:
         plural, _, group = resource.partition(".")
         raise not_found(plural, f"{call.namespace}/{name}" if call.namespace else name, group)
     if name:
