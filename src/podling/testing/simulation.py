@@ -25,6 +25,7 @@ from podling.client.informer import Informers
 from podling.client.resource import DEPLOYMENTS, LEASES, NAMESPACES, NODES, PODS, REPLICA_SETS
 from podling.client.transport import DirectTransport
 from podling.controllers.runner import run_controllers
+from podling.scheduler.configuration.file import Configuration
 from podling.scheduler.loop import run_scheduler
 from podling.store.memory import MemoryStore
 from podling.testing.clock import ManualClock
@@ -54,6 +55,7 @@ class Simulation:
     seed: int = 1
     clock: ManualClock = field(default_factory=ManualClock)
     controlled: bool = True  # else the test starts the controllers
+    scheduling: Configuration | None = None
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
@@ -70,7 +72,8 @@ class Simulation:
         if self.controlled:
             controllers = run_controllers(self.client, self.informers, self.clock, ca=CA, jitter=jitter)
             self._tasks.start(controllers, "controllers")
-        self._tasks.start(run_scheduler(self.client, self.informers, self.clock, jitter=jitter), "scheduler")
+        scheduler = run_scheduler(self.client, self.informers, self.clock, jitter=jitter, configuration=self.scheduling)
+        self._tasks.start(scheduler, "scheduler")
         self._tasks.start(self.kubelet.run(), "kubelet")
         await self.advance(0)
         return self
