@@ -55,3 +55,78 @@ def test_hostile_archives_stay_inside(docker, box, tmp_path):
     assert not outside.exists()
     assert docker.api("PUT", f"/containers/{box}/archive?path=/tmp", b"no tar at all" * 100)[0] == 400
     assert docker.api("PUT", f"/containers/{box}/archive", b"")[0] == 400
+
+
+def test_owners_modes_and_times(docker, box, tmp_path):
+    """`-a` keeps who owns what; without it files are one's own outside, and inside as they were."""
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "file").write_text("x")
+    os.chown(place / "file", 1234, 2345)
+    os.chmod(place / "file", 0o4751)  # a change of the owner would take the high bit away
+    os.utime(place / "file", (1_000_000_000, 1_000_000_000))
+    os.chown(place, 77, 88)
+    docker("cp", "-a", str(place), f"{box}:/tmp/kept")
+    answer = docker.api("GET", f"/containers/{box}/archive?path=/tmp/kept")
+    with tarfile.open(fileobj=io.BytesIO(answer[2])) as archive:
+        entries = {entry.name.partition("/")[2]: entry for entry in archive}
+    kept = entries["file"]
+    assert (kept.uid, kept.gid, kept.mode, kept.mtime) == (1234, 2345, 0o4751, 1_000_000_000)
+    assert (entries[""].uid, entries[""].gid) == (77, 88)
+    docker("cp", "-a", f"{box}:/tmp/kept", str(tmp_path / "out"))
+    back = (tmp_path / "out/file").stat()
+    assert (back.st_uid, back.st_gid, back.st_mode & 0o7777, int(back.st_mtime)) == (1234, 2345, 0o4751, 1_000_000_000)
+    docker("cp", f"{box}:/tmp/kept/file", str(tmp_path / "plain"))
+    assert (tmp_path / "plain").stat().st_uid == os.getuid()
+
+
+def test_links_of_both_kinds(docker, box, tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("content")
+    os.link(tree / "file", tree / "again")
+    (tree / "to-file").symlink_to("file")
+    (tree / "nowhere").symlink_to("/no/such/place")
+    os.mkfifo(tree / "pipe")
+    docker("cp", str(tree), f"{box}:/tmp/tree")
+    docker("cp", f"{box}:/tmp/tree", str(tmp_path / "back"))
+    back = tmp_path / "back"
+    assert (back / "file").stat().st_ino == (back / "again").stat().st_ino
+    assert [os.readlink(back / name) for name in ("to-file", "nowhere")] == ["file", "/no/such/place"]
+    assert (back / "pipe").is_fifo()
+    docker("cp", f"{box}:/tmp/tree/to-file", str(tmp_path / "link"))
+    assert os.readlink(tmp_path / "link") == "file"
+    docker("cp", "-L", f"{box}:/tmp/tree/to-file", str(tmp_path / "followed"))
+    assert (tmp_path / "followed").read_text() == "content"
+    docker("cp", "-L", str(tree / "to-file"), f"{box}:/tmp/followed")
+    docker("cp", f"{box}:/tmp/followed", str(tmp_path / "of-followed"))
+    assert (tmp_path / "of-followed").is_file()
+    assert not (tmp_path / "of-followed").is_symlink()
+
+
+def test_where_it_ends_up(docker, box, tmp_path):
+    """The rules of cp(1): into a directory that there is, as the name that there is not, the content of `/.`"""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("new")
+    for target in ("/tmp/", "/tmp/named", "/tmp/tree/."):
+        docker("cp", str(tree), f"{box}:{target}")
+    docker("cp", f"{tree}/.", f"{box}:/tmp")
+    docker("cp", f"{box}:/tmp", str(tmp_path / "seen"))
+    found = sorted(str(path.relative_to(tmp_path / "seen")) for path in (tmp_path / "seen").rglob("file"))
+    assert found == ["file", "named/file", "tree/file", "tree/tree/file"]
+    assert docker("cp", str(tree / "file"), f"{box}:/tmp/tree/file/x", check=False).returncode == 1
+    assert "cannot copy directory" in docker("cp", str(tree), f"{box}:/tmp/file", check=False).stderr.lower()
+    assert docker("cp", f"{box}:/tmp/file", "-").stdout.startswith("file")
+
+
+def test_into_a_volume_and_a_place_that_cannot_be_written(docker, tmp_path):
+    (tmp_path / "file").write_text("x")
+    docker(
+        "run", "-d", "--name", "box", "--read-only", "-v", "data:/data", "-v", f"{tmp_path}:/host:ro", "busybox", "sleep", "1000"
+    )
+    docker("cp", str(tmp_path / "file"), "box:/data/file")
+    assert docker("run", "--rm", "-v", "data:/data", "busybox", "cat", "/data/file").stdout == "x"
+    assert "is marked read-only" in docker("cp", str(tmp_path / "file"), "box:/etc/file", check=False).stderr
+    assert "is marked read-only" in docker("cp", str(tmp_path / "file"), "box:/host/other", check=False).stderr
+    assert not (tmp_path / "other").exists()
