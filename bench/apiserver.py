@@ -5,6 +5,7 @@ that keeps its objects there: what such a server does comes on top.
 """
 
 import asyncio
+import gc
 import multiprocessing
 import socket
 import statistics
@@ -61,6 +62,8 @@ def serve(folder: str, port: int, ready: "multiprocessing.synchronize.Event") ->
         await api.start()
         server = HttpServer(api.handle)
         await server.listen_tcp("127.0.0.1", port)
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)  # as podling's processes do
         ready.set()
         await asyncio.Event().wait()
 

@@ -1,6 +1,7 @@
 """How a response leaves: its head, then bytes, an async iterable's pieces or a Producer's. Source: RFC 9112 section 6."""
 
 from collections.abc import AsyncIterable
+from functools import lru_cache
 from http import HTTPStatus
 
 from podling.aio.framing import ChunkedBody, Head
@@ -31,9 +32,7 @@ class Answer:
                 fields.append(("Content-Length", str(len(body))))
             self._wire.send(self.raw_head(self._response.status, fields))
             return
-        fields = [field for field in fields if field[0].lower() != "content-length"]
-        fields.append(("Content-Length", str(len(body))))
-        head = self.raw_head(self._response.status, fields)
+        head = _sized_head(self._response.status, tuple(fields)) % len(body)
         if len(body) <= JOIN_LIMIT:
             self._wire.send(head + body)
         else:
@@ -81,6 +80,13 @@ class Answer:
             return text.encode("latin-1") + b"\r\n\r\n"
         except UnicodeEncodeError:
             return text.encode() + b"\r\n\r\n"
+
+
+@lru_cache(maxsize=256)
+def _sized_head(status: int, fields: tuple[tuple[str, str], ...]) -> bytes:
+    """A head of which only the body's length is missing; most answers have one of a few."""
+    head = Answer.raw_head(status, [field for field in fields if field[0].lower() != "content-length"])
+    return head.removesuffix(b"\r\n").replace(b"%", b"%%") + b"Content-Length: %d\r\n\r\n"
 
 
 class StreamWriter:

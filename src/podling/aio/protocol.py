@@ -251,13 +251,12 @@ class IncomingBody:
         self._continue = "expect" in head.headers
         self._taken = False
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    def stream(self) -> AsyncIterator[bytes]:
         """Pieces of the body. Raises BadMessage when it is malformed or ends early."""
         if self._taken:
             raise RuntimeError("a request's body can be read once")
         self._taken = True
-        async for piece in self._pieces():
-            yield piece
+        return self._pieces()
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         decoder = self._decoder

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from podling.api.field import quote
-from podling.api.fieldset import SELF, FieldSet, Path, below, describe, difference, intersection, is_valid, paths, union
+from podling.api.fieldset import SELF, FieldSet, Path, describe, difference, intersection, is_valid, paths, union
 from podling.api.schema import Shape
 from podling.api.status import ApiError
 from podling.api.typed import Difference, Typed, all_of
@@ -181,7 +181,7 @@ def managed_part(obj: Object) -> Object:
 
 def after_create(obj: Object, structure: Structure, manager: Manager, time: str) -> Entries:
     """The entries of a new object: all is its creator's."""
-    fields = below(structure.typed.everything(managed_part(obj), structure.shape))
+    fields = structure.typed.all_in(managed_part(obj), structure.shape)
     fields = _without_innate(fields, _INNATE if structure.innate else _INNATE_IN_CUSTOM)
     return [Entry(manager, time, fields)] if fields else []
 

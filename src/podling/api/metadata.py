@@ -40,7 +40,9 @@ def validate(obj: Object, *, namespaced: bool, check_name: names.Check) -> Itera
             yield (meta / "name").invalid(complaint)
     else:
         yield (meta / "name").required("name or generateName is required")
-    yield from _validate_namespace(meta / "namespace", namespaced)
+    namespace = meta.get("namespace")
+    if bool(namespace) is not namespaced or (namespace and names.label(namespace)):
+        yield from _validate_namespace(meta / "namespace", namespaced)
     yield from validate_common(obj)
 
 
@@ -58,10 +60,9 @@ def _validate_namespace(namespace: Cursor, namespaced: bool) -> Iterator[FieldEr
 def validate_common(obj: Object) -> Iterator[FieldError]:
     """What holds on create and update alike."""
     meta = at(obj, "metadata")
-    yield from validate_labels(meta / "labels")
-    yield from validate_annotations(meta / "annotations")
-    if "ownerReferences" in meta:
-        yield from _validate_owners(meta / "ownerReferences")
+    for member, check in _COMMON.items():
+        if member in meta:
+            yield from check(meta / member)
     for finalizer in meta / "finalizers":
         for complaint in names.qualified(finalizer.value):
             yield (meta / "finalizers").invalid(complaint, finalizer.value)
@@ -103,6 +104,9 @@ def _validate_owners(owners: Cursor) -> Iterator[FieldError]:
                     f'Only one reference can have Controller set to true. Found "true" in references for {managing} and {this}'
                 )
             managing = this
+
+
+_COMMON = {"labels": validate_labels, "annotations": validate_annotations, "ownerReferences": _validate_owners}
 
 
 def validate_update(new: Object, old: Object) -> Iterator[FieldError]:

@@ -6,6 +6,8 @@ Nodes are shared. Two structures with the same members have the same node, but f
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from podling.api.elements import ELEMENT, KEYED, element
 from podling.api.fieldset import LEAF, SELF, FieldSet
 from podling.api.schema import ANY, Schemas, Shape, Type
@@ -14,17 +16,19 @@ Node = Callable[[Any], FieldSet]
 """The node of a value: a leaf for what is empty or owned as a whole."""
 
 _KNOWN = 2_000  # sets of names that are remembered for one shape
+_AGAIN = 256  # values
 
 
 class Nodes:
     """Functions from values to nodes, for the shapes over one table."""
 
-    __slots__ = ("_found", "_table", "_types")
+    __slots__ = ("_again", "_found", "_table", "_types")
 
     def __init__(self, table: Schemas) -> None:
         self._table = table
         self._found: dict[int, tuple[Shape, Node]] = {}
         self._types: dict[str, Node] = {}
+        self._again: dict[tuple[int, bytes], FieldSet] = {}
 
     def of(self, shape: Shape) -> Node:
         """The function for `shape`. Shapes live as long as their table, so that they are known by where they are."""
@@ -32,6 +36,18 @@ class Nodes:
         if known is None or known[0] is not shape:
             known = self._found[id(shape)] = (shape, self._make(shape))
         return known[1]
+
+    def again(self, shape: Shape, value: Any) -> FieldSet:
+        """The node of a value that may have come before: the specification of a pod that is one of many."""
+        if type(value) is not dict or not value:
+            return self.of(shape)(value)
+        key = id(shape), orjson.dumps(value)
+        found = self._again.get(key)
+        if found is None:
+            if len(self._again) >= _AGAIN:
+                self._again.clear()
+            found = self._again[key] = self.of(shape)(value)
+        return found
 
     def _make(self, shape: Shape) -> Node:
         if shape.form == "list":

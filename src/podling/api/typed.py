@@ -77,6 +77,15 @@ class Typed:
                 found[ELEMENT[name]] = LEAF
         return found
 
+    def all_in(self, obj: Object, shape: Shape) -> FieldSet:
+        """All fields of a new object."""
+        named, other = self._members(shape)
+        found: FieldSet = {}
+        for name, item in obj.items():
+            below_shape = named.get(name, ANY) if named is not None else other
+            found[ELEMENT[name]] = self._nodes.again(below_shape, item)
+        return found
+
     def everything(self, value: Any, shape: Shape) -> FieldSet:
         """The node of a value that is new: every structure, list and map in it is a field too."""
         return self._nodes.of(shape)(value)

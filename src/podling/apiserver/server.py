@@ -1,6 +1,5 @@
 """The API server: what a request passes through, in order, and where it ends."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -352,8 +351,7 @@ async def limit_time(server: ApiServer, call: Call, handle: Handle) -> Response 
     if seconds is None:
         return await handle(call)
     try:
-        async with asyncio.timeout(seconds):
-            return await handle(call)
+        return await deadline.within(seconds, handle(call))
     except TimeoutError:
         raise timeout("request did not complete within the allotted timeout") from None
 

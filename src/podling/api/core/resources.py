@@ -97,19 +97,16 @@ def qos_class(spec: Object) -> str:
         owners: list[Any] = [spec]
     else:
         owners = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    needs = [owner.get("resources") or {} for owner in owners]
-    if not any(_counted(need.get(kind)) for need in needs for kind in ("requests", "limits")):
-        return "BestEffort"
-    return "Guaranteed" if all(map(_is_guaranteed, needs)) else "Burstable"
+    asks, guaranteed = False, True
+    for owner in owners:
+        needs = owner.get("resources") or {}
+        requests, limits = needs.get("requests") or {}, needs.get("limits") or {}
+        for name in _QOS:
+            asked, limit = _nanos(requests, name), _nanos(limits, name)
+            asks = asks or bool(asked or limit)
+            guaranteed = guaranteed and limit != 0 and asked in (0, limit)
+    return "BestEffort" if not asks else "Guaranteed" if guaranteed else "Burstable"
 
 
-def _counted(amounts: Object | None) -> Object:
-    return {name: amount for name, amount in (amounts or {}).items() if name in _QOS and quantity.parse(amount).nanos}
-
-
-def _is_guaranteed(need: Object) -> bool:
-    limits = _counted(need.get("limits"))
-    requests = {**limits, **_counted(need.get("requests"))}
-    return len(limits) == len(_QOS) and all(
-        quantity.parse(requests[name]).nanos == quantity.parse(limits[name]).nanos for name in _QOS
-    )
+def _nanos(amounts: Object, name: str) -> int:
+    return quantity.parse(amounts[name]).nanos if name in amounts else 0
