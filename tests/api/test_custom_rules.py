@@ -52,6 +52,61 @@ def test_rules_that_hold(rule: str, spec: Object) -> None:
     assert said(spec, None, f"!({rule})") != []
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "quantity('1.5Gi').isGreaterThan(quantity('1500Mi')) && isQuantity('1k') && !isQuantity('1kk')",
+        "quantity('1') == quantity('1000m') && quantity('50k').add(quantity('20')).sub(20).asInteger() == 50000",
+        "quantity('-1').sign() == -1 && !quantity('1m').isInteger() && quantity('10Ei').compareTo(quantity('1')) == 1",
+        "url('https://u@a.b:80/p?x=1&x=2').getHost() == 'a.b:80' && url('https://a:80/').getPort() == '80'",
+        "url('https://[::1]:80/p%20q?x=1').getHostname() == '::1' && url('https://a/p%20q').getEscapedPath() == '/p%20q'",
+        "url('https://a/?x=1&x=2').getQuery()['x'] == ['1', '2'] && isURL('/a') && !isURL('../a') && !isURL('a b')",
+        "ip('192.0.2.1').family() == 4 && isIP('::1') && !isIP('1.2.3.256') && !isIP('::ffff:1.2.3.4')",
+        "ip.isCanonical('2001:db8::1') && !ip.isCanonical('2001:DB8::1') && ip('127.0.0.1').isLoopback()",
+        "ip('8.8.8.8').isGlobalUnicast() && ip('169.254.1.1').isLinkLocalUnicast() && ip('0.0.0.0').isUnspecified()",
+        "cidr('192.0.2.0/24').containsIP('192.0.2.7') && cidr('192.0.2.0/24').containsIP(ip('192.0.2.7'))",
+        "cidr('10.0.0.0/8').containsCIDR('10.1.0.0/16') && cidr('10.1.2.3/8').masked() == cidr('10.0.0.0/8')",
+        "cidr('10.1.2.3/8').ip() == ip('10.1.2.3') && cidr('10.0.0.0/8').prefixLength() == 8 && !isCIDR('10.0.0.0')",
+        "!format.dns1123Label().validate('web').hasValue() && format.dns1123Label().validate('Web').hasValue()",
+        "format.named('uuid').hasValue() && !format.named('none').hasValue() && !format.uri().validate('/a').hasValue()",
+        "semver('1.2.3').isLessThan(semver('1.10.0')) && semver('1.0.0-a').compareTo(semver('1.0.0')) == -1",
+        "isSemver('1.2.3') && !isSemver('1.2') && isSemver('v1.2', true) && semver('1.2.3').minor() == 2",
+        "self.?min.orValue(5) == 2 && self.?ratio.orValue(5.0) == 5.0 && !self.?ratio.hasValue()",
+        "self.words[?1].orValue('x') == 'b' && self[?'min'].hasValue() && self.words[?7].orValue('.?x') == '.?x'",
+        "'%s has %d of %.1f'.format(['a', 2, 1.5]) == 'a has 2 of 1.5' && 'ab1c22'.findAll('[0-9]+') == ['1', '22']",
+        "[3, 1].sum() == 4 && [1, 2].isSorted() && sets.contains([1, 2], [1]) && 'a,b'.split(',').size() == 2",
+    ],
+)
+def test_the_functions_of_kubernetes(rule: str) -> None:
+    assert said({"min": 2, "words": ["a", "b"]}, None, rule) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("quantity('x').sign() == 1", "quantities must match the regular expression"),
+        ("ip('x').family() == 4", "'x' does not appear to be an IPv4 or IPv6 address"),
+        ("self.words[3] == 'a'", "index out of bounds: 3"),
+        ("self.min / 0 == 1", "division by zero"),
+        ("quantity('1').isGreaterThan(ip('::1'))", "no such overload"),
+    ],
+)
+def test_what_cannot_be_evaluated(rule: str, words: str) -> None:
+    (message,) = said({"min": 2, "words": ["a"]}, None, rule)
+    assert message.startswith('spec: Invalid value: "object": ')
+    assert words in message
+    assert message.endswith(f" evaluating rule: {rule}")
+
+
+def test_a_rule_that_costs_too_much() -> None:
+    rule = "self.words.all(a, self.words.all(b, a == b))"
+    assert said({"words": ["a"] * 400}, None, rule) == []
+    words = "'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds"
+    (message,) = said({"words": ["a"] * 1000}, None, rule)
+    assert message == f'<nil>: Invalid value: "object": {words} limit for rule: {rule}'
+    assert said({"words": ["a"] * 1000}, None, "self.words.all(a, a == 'a')") == []
+
+
 def test_what_a_broken_rule_says() -> None:
     wrong = {"min": 2, "max": 1}
     rule = "self.min <= self.max"

@@ -4,6 +4,7 @@ Expressions are evaluated by the optional package `common-expression-language`. 
 have, rules are not held against anybody: the definition's author is warned. Source: Kubernetes documentation "Validation rules".
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from podling.api import timestamps
+from podling.api.custom import cost, library, optionals
 from podling.api.custom.node import ABSENT, Node
 from podling.api.field import FieldError
 
@@ -28,9 +30,17 @@ _is_built_in = re.compile(
 _is_reserved = re.compile(
     "true|false|null|in|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var|void|while"
 ).fullmatch
+_QUOTES = "'"
+_told_by_function = re.compile(
+    r"(?s)Function '.*?' error: Python function call failed: \w+: (.*)\. Check function arguments.*"
+).match
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+class OverBudget(Exception):
+    """A rule would cost more than one may: none is evaluated any more."""
 
 
 class RuleError(ValueError):
@@ -39,18 +49,21 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled expression. `transition`: it speaks of what was before."""
+    """A compiled expression. `transition`: it speaks of what was before; `loops`: how many stand inside of each other."""
 
     evaluate: Callable[[Object], Any]
     transition: bool
+    loops: int = 0
 
 
 @cache
 def _cel() -> Any:
     try:
-        return import_module("cel")
+        module = import_module("cel")
     except ImportError:
         return None
+    logging.getLogger("cel").setLevel(logging.ERROR)  # functions that refuse what a client sent are no news
+    return module
 
 
 @cache
@@ -58,36 +71,11 @@ def _context() -> Any:
     """A context with the functions of the standard library; each evaluation sets its own variables."""
     context = _cel().Context()
     import_module("cel.stdlib").add_stdlib_to_context(context)
-    for name, function in _FUNCTIONS.items():
+    for name, function in {**library.FUNCTIONS, **optionals.FUNCTIONS}.items():
         context.add_function(name, function)
+    for name, value in library.VARIABLES.items():
+        context.add_variable(name, value)
     return context
-
-
-def _index_of(where: Any, what: Any, start: int = 0) -> int:
-    if isinstance(where, str):
-        return where.find(what, start)
-    return where.index(what, start) if what in where[start:] else -1
-
-
-def _last_index_of(where: Any, what: Any) -> int:
-    if isinstance(where, str):
-        return where.rfind(what)
-    return len(where) - 1 - where[::-1].index(what) if what in where else -1
-
-
-def _find(text: str, pattern: str) -> str:
-    found = re.search(pattern, text)
-    return found.group() if found else ""
-
-
-# Kubernetes' own functions of lists and regular expressions, beside the standard library's
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "isSorted": lambda items: items == sorted(items),
-    "indexOf": _index_of,
-    "lastIndexOf": _last_index_of,
-    "find": _find,
-    "findAll": lambda text, pattern: [found.group() for found in re.finditer(pattern, text)],
-}
 
 
 @cache
@@ -96,13 +84,13 @@ def compile_rule(text: str) -> Program:
     if _cel() is None:
         raise RuleError(f"the package {PACKAGE} is not installed")
     try:
-        program = _cel().compile(text)
+        program = _cel().compile(optionals.spell_out(text))
     except ValueError as error:
         raise RuleError(str(error).splitlines()[0]) from None
     named = {name for name in program.functions() if name[0].isalpha() and not _is_built_in(name)}
     if unknown := sorted(named - set(_context().functions)):
         raise RuleError(f"the function {unknown[0]} is not known")
-    return Program(lambda variables: _evaluate(program, variables), "oldSelf" in program.variables())
+    return Program(lambda variables: _evaluate(program, variables), "oldSelf" in program.variables(), cost.depth(text))
 
 
 def _evaluate(program: Any, variables: Object) -> Any:
@@ -112,9 +100,10 @@ def _evaluate(program: Any, variables: Object) -> Any:
     try:
         return program.execute(context)
     except KeyError as error:
-        raise RuleError(f"no such key: {error.args[0]}") from None
-    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        raise RuleError(str(error)) from None
+        raise RuleError(f"no such key: {str(error.args[0]).strip(_QUOTES)}") from None
+    except (RuntimeError, TypeError, ValueError, ArithmeticError, IndexError) as error:
+        told = _told_by_function(str(error))
+        raise RuleError(told[1] if told else str(error)) from None
 
 
 def unchecked(schema: Object, path: str) -> Iterator[str]:
@@ -136,7 +125,10 @@ def unchecked(schema: Object, path: str) -> Iterator[str]:
 
 def errors(new: Object, old: Object | None, root: Node) -> Iterator[FieldError]:
     """What the rules say of an object that fits its schema otherwise."""
-    return _check(new, ABSENT if old is None else old, root, "")
+    try:
+        yield from _check(new, ABSENT if old is None else old, root, "")
+    except OverBudget as error:
+        yield FieldError("FieldValueInvalid", "<nil>", "object", str(error))
 
 
 def _check(value: Any, old: Any, node: Node, path: str) -> Iterator[FieldError]:
@@ -175,6 +167,11 @@ def _hold(rule: Object, value: Any, old: Any, node: Node, path: str) -> Iterator
     variables = {"self": shown(value, node)}
     if program.transition:
         variables["oldSelf"] = shown(old, node)
+    if cost.too_much(program.loops, variables):
+        words = (
+            "'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds"
+        )
+        raise OverBudget(f"{words} limit for rule: {rule.get('message') or rule['rule']}")
     try:
         complaint = "" if program.evaluate(variables) is True else _message(rule, variables)
     except RuleError as error:
