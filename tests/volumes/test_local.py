@@ -49,8 +49,19 @@ class TestMountedVolumes:
 
     def test_what_cannot_be_mounted_is_named(self, driver: LocalDriver) -> None:
         volume = driver.create(Volume("v2", Path(), options={"type": "none", "device": "/nowhere", "o": "bind"}))
-        with pytest.raises(Failed, match=r"mount /nowhere:.*No such file"):
+        with pytest.raises(Failed, match=r"mount /nowhere:.*, flags: 0x1000: no such file"):
             driver.mount(volume)
+
+    def test_a_server_that_is_none_is_asked_by_mount(self, driver: LocalDriver) -> None:
+        """The kernel is given type, device and data, and its answer is told, whichever it is where there is no such server."""
+        options = {"type": "nfs", "device": ":/export", "o": "addr=127.0.0.1,vers=4,password=secret,timeo=1,retrans=1,soft,ro"}
+        volume = driver.create(Volume("v2", Path(), options=options))
+        wanted = r"mount :/export:.*/_data, flags: 0x1, data: addr=127.0.0.1,vers=4,password=\*\*\*\*,timeo=1,retrans=1,soft: \w+"
+        with pytest.raises(Failed, match=wanted):
+            driver.mount(volume)
+        unknown = driver.create(Volume("v3", Path(), options={**options, "o": "addr=no.such.host.invalid"}))
+        with pytest.raises(Failed, match=r"error resolving passed in network volume address: no\.such\.host\.invalid"):
+            driver.mount(unknown)
 
 
 @pytest.mark.parametrize("options", [{"bad": "1"}, {"device": "/x"}, {"o": "ro"}])

@@ -37,6 +37,7 @@ _FLAGS = {
     "relatime": mount.MS_RELATIME,
     "strictatime": mount.MS_STRICTATIME,
 }
+_PASSWORD = re.compile(r"password=[^,]*")
 _REMOTE = ("nfs", "nfs4", "cifs")
 _IGNORED = {"rw", "suid", "dev", "exec", "defaults", "async", "atime", "diratime"}
 
@@ -88,8 +89,10 @@ class LocalDriver:
             if flags & mount.MS_BIND and flags & mount.MS_RDONLY:
                 mount.set_readonly(path)
         except OSError as error:
+            shown = f", flags: {flags:#x}" * bool(flags) + f", data: {_PASSWORD.sub('password=****', data)}" * bool(data)
+            reason = (error.strerror or str(error)).lower()
             raise Failed(
-                f"error while mounting volume '{path}': failed to mount local volume: mount {device}:{path}: {error.strerror}"
+                f"error while mounting volume '{path}': failed to mount local volume: mount {device}:{path}{shown}: {reason}"
             ) from error
 
     def unmount(self, volume: Volume) -> None:
