@@ -62,7 +62,8 @@ def end_containers(config: Config, grace: float) -> None:
     if not group.exists():
         return
     monitors = list(_monitors(config))
-    containers = [pid for pid in group.pids() if pid not in monitors]
+    others = {*monitors, *_sleepers(config)}
+    containers = [pid for pid in group.pids() if pid not in others]
     if not _ended(containers, signal.SIGTERM, grace):
         group.kill()
     if not _ended(group.pids(), signal.SIGKILL, KILL_PATIENCE):
@@ -70,6 +71,13 @@ def end_containers(config: Config, grace: float) -> None:
     # A monitor ends by itself once it has noted the exit code.
     if not _ended(monitors, 0, KILL_PATIENCE):
         _ended(monitors, signal.SIGKILL, KILL_PATIENCE)
+
+
+def _sleepers(config: Config) -> Iterator[int]:
+    """The first processes of the pods that share theirs: they end on SIGKILL alone, and all others of the pod with them."""
+    for file in (config.run / "sandboxes").glob("*/pause"):
+        with contextlib.suppress(OSError, ValueError):
+            yield int(file.read_text())
 
 
 def _monitors(config: Config) -> Iterator[int]:

@@ -12,15 +12,15 @@ from podling.aio.tasks import Tasks
 from podling.base.errors import NotFound
 from podling.client.errors import FAILURES
 from podling.client.resource import PODS
-from podling.node import ending, environment, launch
+from podling.node import ending, launch
 from podling.node.admission import Claim, claim_of
 from podling.node.crew import Crew
 from podling.node.manifests import is_static
-from podling.node.place import node_values
+from podling.node.placing import PodVolumes, references_of
 from podling.node.pod.lifecycle import next_wake, probes_wanted, step
 from podling.node.pod.plan import is_finished
 from podling.node.pod.sizes import Sizes, with_sizes
-from podling.node.pod.spec import Object, container_of, containers, init_containers, key_of, uid_of
+from podling.node.pod.spec import Object, container_of, key_of, uid_of
 from podling.node.pod.state import (
     AskForRoom,
     CancelPull,
@@ -60,19 +60,15 @@ from podling.node.pod.state import (
 )
 from podling.node.pod.status import pod_status
 from podling.node.probes import ProbeRunner
-from podling.node.pulls import ensure_image, image_owner, show_image
+from podling.node.pulls import ensure_image
 from podling.node.reporter import StatusReporter, is_gone
 from podling.node.resources import container_resources
 from podling.node.runtime_classes import handler_of
 from podling.node.sandbox import sandbox_of
-from podling.node.sources import Reference
 from podling.node.tally import Tally
-from podling.node.volumes.base import Context, Placed
-from podling.node.volumes.volumes import references
 
 log = logging.getLogger(__name__)
 
-_AGAIN = 60.0  # seconds until volumes that could not be brought up to date are tried again
 _UNDO_AGAIN = 5.0
 _CLOCK_SET = 1.0  # seconds by which the wall clock has to leave its course for it to have been set
 _LAST_STATUS = 30.0  # seconds that the last status may take
@@ -90,10 +86,9 @@ class PodWorker:
         self._tasks = Tasks(f"pod {key_of(state.pod)}")
         self._pulls: dict[str, asyncio.Task[None]] = {}
         self._stops: dict[str, asyncio.Task[None]] = {}
-        self._placed: Mapping[str, Placed] = {}
         self._older: dict[str, list[str]] = {}
         self._timer: tuple[float, asyncio.Task[None]] | None = None
-        self._refresh: asyncio.Task[None] | None = None
+        self._volumes = PodVolumes(crew, self._tasks, lambda: self.state)
         self._claim: tuple[tuple[int | None, Sizes], Claim] | None = None
         self._ended = asyncio.Event()
         self._offset = crew.clock.now() - crew.clock.monotonic()
@@ -170,7 +165,7 @@ class PodWorker:
         for instruction in instructions:
             self._DOERS[type(instruction)](self, instruction)
         if isinstance(event, Seen) and _labels_of(before.pod) != _labels_of(event.pod):
-            self._refresh_in(0)
+            self._volumes.refresh_in(0)
         if (held and self.claim is None) or before.sizes is not self.state.sizes:
             self._crew.left()
 
@@ -242,56 +237,21 @@ class PodWorker:
     async def _set_up_volumes(self) -> None:
         try:
             await self._crew.sources.hold(self.uid, references_of(self.state.pod))
-            await self._place_volumes()
+            await self._volumes.set_up()
         except FAILURES as error:
             self.post(VolumesFailed(str(error) or "timed out waiting for the configuration that the pod refers to"))
         else:
             self.post(VolumesUp())
 
-    async def _place_volumes(self) -> None:
-        pod = self.state.pod
-        context = Context(
-            pod=pod,
-            lookup=self._crew.sources.lookup(pod["metadata"]["namespace"]),
-            tokens=self._crew.tokens.get,
-            node=node_values(self._crew.config, self.state.addresses),
-            show_image=lambda spec, target: show_image(self._crew, pod, spec, target),
-        )
-        self._placed = await self._crew.volumes.set_up(context)
-        at = min((each.refresh_at for each in self._placed.values() if each.refresh_at), default=None)
-        if at is not None:
-            self._refresh_in(at - self._crew.clock.now())
-
     def refresh(self) -> None:
         """Something that the pod is made of has changed."""
         self.post(ConfigurationChanged())
-        self._refresh_in(0)
-
-    def _refresh_in(self, seconds: float) -> None:
-        if self._refresh is not None and self._refresh is not asyncio.current_task():
-            self._refresh.cancel()
-        self._refresh = self._tasks.start(self._refresh_volumes(seconds), "volumes up to date")
-
-    async def _refresh_volumes(self, seconds: float) -> None:
-        await self._crew.clock.sleep(max(seconds, 0.0))
-        if self.state.volumes.part is not Part.READY:
-            return
-        try:
-            await self._place_volumes()
-        except FAILURES as error:
-            self._crew.record(self.state.pod, "Warning", "FailedMount", str(error))
-            self._refresh_in(_AGAIN)
+        self._volumes.refresh_in(0)
 
     def _drop_volumes(self, order: DropVolumes) -> None:
-        if self._refresh is not None:
-            self._refresh.cancel()
+        self._volumes.stop()
         self._crew.sources.release(self.uid)
-        self._tasks.start(self._undo(self._tear_down_volumes, VolumesDown()), "volumes")
-
-    async def _tear_down_volumes(self) -> None:
-        await self._crew.volumes.tear_down(self.uid)
-        if any(volume.get("image") for volume in self.state.pod["spec"].get("volumes") or []):
-            await self._crew.runtime.hide_images(image_owner(self.state.pod))
+        self._tasks.start(self._undo(self._volumes.tear_down, VolumesDown()), "volumes")
 
     # Containers
 
@@ -313,7 +273,7 @@ class PodWorker:
         pod = self.granted
         wanted = container_of(pod, order.container).get("targetContainerName")
         target = self.state.container(wanted).id if wanted else ""
-        event = await launch.launch(self._crew, pod, order, self.state.addresses, self._placed, target)
+        event = await launch.launch(self._crew, pod, order, self.state.addresses, self._volumes.placed, target)
         self.post(event)
         if isinstance(event, Started | HookFailed):
             self._watch(order.container, event.id, order.restarts)
@@ -436,16 +396,6 @@ async def clear_traces(crew: Crew, pod: Object) -> None:
     crew.tokens.forget(uid)
     await crew.volumes.remove(uid)
     await asyncio.to_thread(shutil.rmtree, crew.config.log_directory(pod), True)
-
-
-def references_of(pod: Object) -> set[Reference]:
-    """The ConfigMaps and Secrets that the pod's volumes, environments and pulls need."""
-    namespace = pod["metadata"]["namespace"]
-    found = references(pod)
-    for container in (*init_containers(pod), *containers(pod)):
-        found |= environment.references(container)
-    found |= {("Secret", each["name"]) for each in pod["spec"].get("imagePullSecrets") or [] if each.get("name")}
-    return {(kind, namespace, name) for kind, name in found}
 
 
 def _labels_of(pod: Object) -> tuple[object, object]:
