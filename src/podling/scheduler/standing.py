@@ -18,7 +18,7 @@ REBUILT_FROM = 8  # the part of all rows that must have changed for arrays to be
 
 def standing_of(profile: Profile, pod: PodInfo, snapshot: Snapshot) -> "Standing":
     """The standing verdicts, up to date."""
-    found: Standing = snapshot.keep(("standing", profile.name, pod.template), lambda: Standing(profile, pod, snapshot))
+    found: Standing = snapshot.keep(("standing", profile, pod.template), lambda: Standing(profile, pod, snapshot))
     found.catch_up()
     return found
 

@@ -11,7 +11,7 @@ from podling.scheduler.snapshot import Snapshot
 
 
 def statics_of(profile: Profile, pod: PodInfo, snapshot: Snapshot) -> "Statics":
-    found: Statics = snapshot.keep(("static", profile.name, pod.signature), lambda: Statics(profile, pod, snapshot))
+    found: Statics = snapshot.keep(("static", profile, pod.signature), lambda: Statics(profile, pod, snapshot))
     return found
 
 

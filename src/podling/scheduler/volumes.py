@@ -48,7 +48,7 @@ def names_of(pod: Object) -> Iterable[tuple[str, bool]]:
     for volume in pod["spec"].get("volumes") or ():
         if volume.get("persistentVolumeClaim"):
             yield volume["persistentVolumeClaim"]["claimName"], False
-        elif volume.get("ephemeral"):
+        elif volume.get("ephemeral") is not None:
             yield f"{name_of(pod)}-{volume['name']}", True
 
 
