@@ -112,6 +112,12 @@ def test_push_and_pull(docker, tmp_path):
         assert f"Status: Downloaded newer image for {name}" in docker("pull", name).stdout
         assert f"Status: Image is up to date for {name}" in docker("pull", name).stdout
         assert docker("images", "--digests", "-q", name).stdout != ""
+        status, _, body = docker.api("GET", f"/distribution/{name}/json")
+        shown = json.loads(body)
+        architecture = docker("inspect", "-f", "{{.Architecture}}", name).stdout.strip()
+        assert (status, shown["Platforms"]) == (200, [{"architecture": architecture, "os": "linux"}]), body
+        assert shown["Descriptor"]["digest"] in docker("inspect", "-f", "{{.RepoDigests}}", name).stdout
+        assert docker.api("GET", f"/distribution/{registry}/nosuch/json")[0] == 404
         missing = docker("pull", f"{registry}/nosuch", check=False)
         assert missing.returncode == 1
         assert "Error response from daemon" in missing.stderr

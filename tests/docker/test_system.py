@@ -137,7 +137,8 @@ def refused(**host):
         ("GET", "/swarm", None, 503, "This node is not a swarm manager"),
         ("POST", "/services/create", {}, 503, "This node is not a swarm manager"),
         ("POST", "/session", None, 501, "not supported"),
-        ("GET", "/distribution/busybox/json", None, 501, "not supported"),
+        ("GET", "/distribution/127.0.0.1:1/busybox/json", None, 503, "127.0.0.1:1/v2/"),
+        ("GET", "/distribution/BAD/json", None, 400, "must be lowercase"),
     ],
 )  # fmt: skip
 def test_refusals(docker, method, path, body, status, message):

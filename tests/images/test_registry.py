@@ -192,6 +192,12 @@ async def test_an_index_gives_the_image_of_the_platform(registry: str, images: I
     async with Repository(reference.parse(f"{registry}/multi"), Credentials(), SETTINGS, push=True) as repository:
         await repository.put_manifest("all", oci.OCI_INDEX, index)
     name = f"{registry}/multi:all"
+    found = await other.distribution(name)
+    assert found.descriptor == {"mediaType": oci.OCI_INDEX, "digest": oci.descriptor("", index)["digest"], "size": len(index)}
+    assert found.platforms == tuple(entry["platform"] for entry in manifests)
+    alone = await other.distribution(f"{registry}/multi@{manifests[1]['digest']}")
+    assert alone.platforms == ({"architecture": "arm64", "os": "linux"},)
+    assert is_empty(other)
     assert (await other.pull(name, "linux/arm64")).id == image.id
     here = await other.pull(name)
     assert here.config["architecture"] == "amd64"

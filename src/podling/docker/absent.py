@@ -1,6 +1,6 @@
 """Groups of the API that this engine knows of and has not: answered in Docker's words, so that clients say what is the matter.
 
-Source: Docker Engine API, "Swarm", "Node", "Service", "Task", "Secret", "Config", "Plugin", "Session", "Distribution".
+Source: Docker Engine API, "Swarm", "Node", "Service", "Task", "Secret", "Config", "Plugin", "Session".
 """
 
 from podling.aio.http import Response
@@ -15,7 +15,7 @@ NOT_A_MANAGER = (
     "and try again."
 )
 _SWARM = ("configs", "nodes", "secrets", "services", "swarm", "tasks")
-_OTHER = ("distribution", "grpc", "plugins", "session")
+_OTHER = ("grpc", "plugins", "session")
 
 
 @routes.get("/plugins")

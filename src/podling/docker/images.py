@@ -253,3 +253,10 @@ def _stars(text: str) -> int:
     if not text.isdecimal():
         raise InvalidInput(f"invalid filter 'stars=[{text}]'")
     return int(text)
+
+
+@routes.get("/distribution/{name...}/json")
+async def distribution(call: Call, daemon: Daemon) -> Response:
+    """What a registry has. Source: Docker Engine API, DistributionInspect."""
+    found = await daemon.engine.images.distribution(call.path["name"], credentials.of_header(call))
+    return json({"Descriptor": found.descriptor, "Platforms": list(found.platforms)})

@@ -22,6 +22,7 @@ from podling.images import archive, collection, metadata, registry, removal
 from podling.images import save as archive_writer
 from podling.images.catalog import Catalog
 from podling.images.content import ContentStore
+from podling.images.distribution import Distribution, look_up
 from podling.images.layers import Layers
 from podling.images.metadata import Metadata, Named
 from podling.images.model import (
@@ -409,6 +410,12 @@ class Images:
     async def login(self, domain: str, credentials: Credentials) -> None:
         """Check credentials with a registry, as `docker login` does. Raises Unauthorized, or Unavailable where none answers."""
         await registry.login(domain, credentials, self._registries)
+
+    async def distribution(self, name: str, credentials: Credentials = ANONYMOUS) -> Distribution:
+        """What the registry has under a name now. Raises as `pull`."""
+        wanted = reference.parse(name).tagged()
+        async with Repository(wanted, credentials, self._registries) as repository:
+            return await look_up(repository, wanted.digest or wanted.tag)
 
     async def search(self, term: str, limit: int, credentials: Credentials = ANONYMOUS) -> list[dict[str, Any]]:
         """What a registry has by the word `term`, which may begin with the registry's host. Raises as `pull`."""
