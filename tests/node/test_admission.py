@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from podling.node.admission import Room, admit, claim_of, grant
-from podling.node.pod.state import Granted, NotGranted
+from podling.node.pod.events import Granted, NotGranted
 
 ROOM = Room("n1", {"cpu": 2000, "memory": 4 << 30, "pods": 3}, {"disk": "ssd"})
 LITTLE = "Node didn't have enough resource: "

@@ -3,8 +3,9 @@
 import pytest
 
 from node.test_pod import Life, pod, running
+from podling.node.pod.events import ClockJumped, PullFailed, SandboxFailed, Seen, Woke
+from podling.node.pod.instructions import Pull
 from podling.node.pod.lifecycle import next_wake
-from podling.node.pod.state import ClockJumped, Pull, PullFailed, SandboxFailed, Seen, Woke
 
 JUMPS = [3600.0, -3600.0, 1e7, -1e7]
 

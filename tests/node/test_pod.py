@@ -5,41 +5,43 @@ from typing import Any
 import pytest
 
 from podling.node.pod.backoff import Backoff
-from podling.node.pod.lifecycle import begin, next_wake, probes_wanted, restore, step
-from podling.node.pod.spec import qos_class
-from podling.node.pod.state import (
-    CancelPull,
-    ClearTraces,
+from podling.node.pod.events import (
     ConfigurationChanged,
-    DropSandbox,
-    DropVolumes,
     Event,
     Exited,
-    Forget,
-    Found,
     HookFailed,
-    Instruction,
-    Launch,
     LaunchFailed,
-    MakeSandbox,
-    MakeVolumes,
     Probed,
-    Pull,
     Pulled,
     PullFailed,
-    Record,
     SandboxDown,
     SandboxFailed,
     SandboxUp,
     Seen,
     Started,
-    Stop,
     TracesCleared,
     VolumesDown,
     VolumesFailed,
     VolumesUp,
     Woke,
 )
+from podling.node.pod.instructions import (
+    CancelPull,
+    ClearTraces,
+    DropSandbox,
+    DropVolumes,
+    Forget,
+    Instruction,
+    Launch,
+    MakeSandbox,
+    MakeVolumes,
+    Pull,
+    Record,
+    Stop,
+)
+from podling.node.pod.lifecycle import begin, next_wake, probes_wanted, restore, step
+from podling.node.pod.spec import qos_class
+from podling.node.pod.state import Found
 from podling.node.pod.status import pod_status
 
 T0 = 1_700_000_000.0

@@ -17,8 +17,8 @@ from podling.aio.tasks import Tasks
 from podling.apiserver.pki import Authority
 from podling.base.errors import TimedOut
 from podling.node.hooks import run_hook
+from podling.node.pod.events import Probed
 from podling.node.pod.lifecycle import begin
-from podling.node.pod.state import Probed
 from podling.node.probes import ProbeRunner, port_of
 from podling.node.runtime import Output
 

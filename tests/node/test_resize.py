@@ -3,22 +3,10 @@
 from typing import Any
 
 from node.test_pod import Life, pod
+from podling.node.pod.events import Doomed, Granted, NotGranted, Resized, ResizeFailed, RoomMade, Seen
+from podling.node.pod.instructions import AskForRoom, Launch, Pull, Resize, Stop
 from podling.node.pod.lifecycle import restore
-from podling.node.pod.state import (
-    AskForRoom,
-    Doomed,
-    Found,
-    Granted,
-    Launch,
-    NotGranted,
-    Pull,
-    Resize,
-    Resized,
-    ResizeFailed,
-    RoomMade,
-    Seen,
-    Stop,
-)
+from podling.node.pod.state import Found
 
 SMALL = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}}
 LARGE = {"requests": {"cpu": "500m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "64Mi"}}

@@ -11,9 +11,9 @@ from podling.api import taints
 from podling.api.core import demand
 from podling.api.node_affinity import is_wanted
 from podling.base import quantity
+from podling.node.pod.events import Doomed, Granted, NotGranted
 from podling.node.pod.sizes import sizes_of, with_sizes
 from podling.node.pod.spec import Object, host_network, qos_class
-from podling.node.pod.state import Doomed, Granted, NotGranted
 
 SAFE_SYSCTLS = (
     "kernel.shm_rmid_forced",

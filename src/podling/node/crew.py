@@ -8,8 +8,8 @@ from podling.client.client import Client
 from podling.client.events import EventRecorder
 from podling.node.cgroups import PodCgroups
 from podling.node.place import NodeConfig
+from podling.node.pod.events import Granted, NotGranted
 from podling.node.pod.spec import Object
-from podling.node.pod.state import Granted, NotGranted
 from podling.node.runtime import PodRuntime
 from podling.node.sources import Sources
 from podling.node.tokens import TokenCache

@@ -7,8 +7,9 @@ from podling.client.errors import FAILURES
 from podling.node.crew import Crew
 from podling.node.hooks import run_hook
 from podling.node.launch import termination_file
+from podling.node.pod.events import Exited
+from podling.node.pod.instructions import Stop
 from podling.node.pod.spec import Object, container_of
-from podling.node.pod.state import Exited, Stop
 from podling.node.runtime import Ended
 
 _LEAST_AFTER_HOOK = 2.0  # seconds that a container gets after its preStop hook, however long that took

@@ -16,8 +16,9 @@ from podling.node.environment import environment
 from podling.node.hooks import run_hook
 from podling.node.names import host_aliases, hostname_of, hosts_file, resolver_of
 from podling.node.place import node_values
+from podling.node.pod.events import HookFailed, LaunchFailed, Started
+from podling.node.pod.instructions import Launch
 from podling.node.pod.spec import Object, container_of, host_network
-from podling.node.pod.state import HookFailed, Launch, LaunchFailed, Started
 from podling.node.resources import cgroup_of
 from podling.node.runtime import ImageFacts
 from podling.node.runtime_classes import handler_of

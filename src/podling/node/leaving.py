@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
+from podling.node.pod.events import Doomed
 from podling.node.pod.spec import Object
-from podling.node.pod.state import Doomed
 from podling.node.settings import Shutdown
 
 MESSAGE = "Pod was terminated in response to imminent node shutdown."

@@ -15,9 +15,10 @@ from podling.node.crew import Crew
 from podling.node.ending import read_message
 from podling.node.launch import termination_file
 from podling.node.manifests import is_static, mirrored
+from podling.node.pod.events import Doomed, Granted, NotGranted, RoomMade, Seen, Vanished
 from podling.node.pod.lifecycle import begin, restore
 from podling.node.pod.spec import DEFAULT_GRACE, Object, key_of, uid_of
-from podling.node.pod.state import Doomed, Exit, Found, Granted, NotGranted, RoomMade, Seen, State, Vanished
+from podling.node.pod.state import Exit, Found, State
 from podling.node.runtime import Held
 from podling.node.static_pods import StaticPods
 from podling.node.worker import PodWorker

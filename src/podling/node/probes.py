@@ -16,8 +16,9 @@ from functools import cache
 from podling.aio.clock import Clock
 from podling.aio.tasks import Tasks
 from podling.base.errors import PodlingError, TimedOut, Unsupported
+from podling.node.pod.events import Probed
 from podling.node.pod.spec import Object, container_of, probe_of
-from podling.node.pod.state import Probed, ProbeKind, State
+from podling.node.pod.state import ProbeKind, State
 from podling.node.runtime import PodRuntime
 from podling.node.tally import Tally
 

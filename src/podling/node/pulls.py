@@ -5,8 +5,8 @@ from pathlib import Path
 from podling.base.errors import Failed, Forbidden, InvalidInput, NotFound, PodlingError, TimedOut, Unauthorized, Unavailable
 from podling.node.credentials import logins_for
 from podling.node.crew import Crew
+from podling.node.pod.events import Pulled, PullFailed
 from podling.node.pod.spec import Object, container_of
-from podling.node.pod.state import Pulled, PullFailed
 from podling.node.runtime import ImageFacts, Login
 
 

@@ -17,8 +17,8 @@ from podling.client.resource import PODS
 from podling.linux import inotify
 from podling.node import manifests
 from podling.node.crew import Crew
+from podling.node.pod.events import Vanished
 from podling.node.pod.spec import Object, key_of, uid_of
-from podling.node.pod.state import Vanished
 from podling.node.worker import PodWorker
 
 log = logging.getLogger(__name__)

@@ -17,32 +17,12 @@ from podling.node.admission import Claim, claim_of
 from podling.node.crew import Crew
 from podling.node.manifests import is_static
 from podling.node.placing import PodVolumes, references_of
-from podling.node.pod.lifecycle import next_wake, probes_wanted, step
-from podling.node.pod.plan import is_finished
-from podling.node.pod.sizes import Sizes, with_sizes
-from podling.node.pod.spec import Object, container_of, key_of, uid_of
-from podling.node.pod.state import (
-    AskForRoom,
-    CancelPull,
-    ClearTraces,
+from podling.node.pod.events import (
     ClockJumped,
     ConfigurationChanged,
-    DropSandbox,
-    DropVolumes,
     Event,
     Exited,
-    Forget,
     HookFailed,
-    Instruction,
-    Launch,
-    Life,
-    MakeSandbox,
-    MakeVolumes,
-    Part,
-    ProbeKind,
-    Pull,
-    Record,
-    Resize,
     Resized,
     ResizeFailed,
     SandboxDown,
@@ -50,14 +30,33 @@ from podling.node.pod.state import (
     SandboxUp,
     Seen,
     Started,
-    State,
-    Stop,
     TracesCleared,
     VolumesDown,
     VolumesFailed,
     VolumesUp,
     Woke,
 )
+from podling.node.pod.instructions import (
+    AskForRoom,
+    CancelPull,
+    ClearTraces,
+    DropSandbox,
+    DropVolumes,
+    Forget,
+    Instruction,
+    Launch,
+    MakeSandbox,
+    MakeVolumes,
+    Pull,
+    Record,
+    Resize,
+    Stop,
+)
+from podling.node.pod.lifecycle import next_wake, probes_wanted, step
+from podling.node.pod.plan import is_finished
+from podling.node.pod.sizes import Sizes, with_sizes
+from podling.node.pod.spec import Object, container_of, key_of, uid_of
+from podling.node.pod.state import Life, Part, ProbeKind, State
 from podling.node.pod.status import pod_status
 from podling.node.probes import ProbeRunner
 from podling.node.pulls import ensure_image

@@ -7,23 +7,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from podling.api.timestamps import parse
+from podling.node.pod.events import Event
+from podling.node.pod.instructions import Instruction, Outbox
 from podling.node.pod.observe import join, observe
 from podling.node.pod.plan import deadline_of, plan
 from podling.node.pod.sizes import sizes_of, told_by
 from podling.node.pod.spec import Object, container_of, containers, init_containers, is_deleted, is_sidecar, probe_of
-from podling.node.pod.state import (
-    Container,
-    Event,
-    Exit,
-    Found,
-    Instruction,
-    Life,
-    Outbox,
-    Part,
-    Place,
-    ProbeKind,
-    State,
-)
+from podling.node.pod.state import Container, Exit, Found, Life, Part, Place, ProbeKind, State
 
 
 def step(state: State, event: Event, now: float) -> tuple[State, list[Instruction]]:

@@ -4,26 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from podling.node.pod.probing import observe_probe
-from podling.node.pod.resizing import granted, not_granted, put, resize_failed, resized, room_made
-from podling.node.pod.sizes import sizes_of
-from podling.node.pod.spec import container_of, ephemeral_containers, full_name, grace_of, is_deleted, probe_of
-from podling.node.pod.state import (
+from podling.node.pod.events import (
     ClockJumped,
     ConfigurationChanged,
-    Container,
     Doomed,
     Event,
-    Exit,
     Exited,
     Granted,
     HookFailed,
     LaunchFailed,
-    Life,
     NotGranted,
-    Outbox,
-    Part,
-    Place,
     Probed,
     Pulled,
     PullFailed,
@@ -35,8 +25,6 @@ from podling.node.pod.state import (
     SandboxUp,
     Seen,
     Started,
-    State,
-    Stop,
     TracesCleared,
     Vanished,
     VolumesDown,
@@ -44,6 +32,12 @@ from podling.node.pod.state import (
     VolumesUp,
     Woke,
 )
+from podling.node.pod.instructions import Outbox, Stop
+from podling.node.pod.probing import observe_probe
+from podling.node.pod.resizing import granted, not_granted, put, resize_failed, resized, room_made
+from podling.node.pod.sizes import sizes_of
+from podling.node.pod.spec import container_of, ephemeral_containers, full_name, grace_of, is_deleted, probe_of
+from podling.node.pod.state import Container, Exit, Life, Part, Place, State
 
 _CONFIG_RETRY = 10.0  # seconds until a container that could not be made is tried again
 _PLACE_RETRY_MOST = 120.0

@@ -3,28 +3,24 @@
 from dataclasses import replace
 
 from podling.node.pod.backoff import Backoff
-from podling.node.pod.observe import crash_looping
-from podling.node.pod.resizing import granted_to, put, resize
-from podling.node.pod.spec import grace_of, restart_policy
-from podling.node.pod.state import (
+from podling.node.pod.instructions import (
     CancelPull,
     ClearTraces,
-    Container,
     DropSandbox,
     DropVolumes,
     Forget,
     Instruction,
     Launch,
-    Life,
     MakeSandbox,
     MakeVolumes,
     Outbox,
-    Part,
-    Place,
     Pull,
-    State,
     Stop,
 )
+from podling.node.pod.observe import crash_looping
+from podling.node.pod.resizing import granted_to, put, resize
+from podling.node.pod.spec import grace_of, restart_policy
+from podling.node.pod.state import Container, Life, Part, Place, State
 
 
 def plan(state: State, now: float, out: Outbox) -> State:

@@ -5,8 +5,10 @@ Source: Kubernetes, "Configure Liveness, Readiness and Startup Probes".
 
 from dataclasses import replace
 
+from podling.node.pod.events import Probed
+from podling.node.pod.instructions import Outbox, Stop
 from podling.node.pod.spec import Object, container_of, grace_of, probe_of
-from podling.node.pod.state import Container, Life, Outbox, Probed, Stop, Streak
+from podling.node.pod.state import Container, Life, Streak
 
 
 def observe_probe(pod: Object, container: Container, event: Probed, out: Outbox) -> Container:

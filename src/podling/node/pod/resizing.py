@@ -5,22 +5,11 @@ Source: Kubernetes, "Resize CPU and Memory Resources assigned to Containers"; KE
 
 from dataclasses import replace
 
+from podling.node.pod.events import Granted, NotGranted, Resized, ResizeFailed, RoomMade
+from podling.node.pod.instructions import AskForRoom, Outbox, Resize, Stop
 from podling.node.pod.sizes import needs_restart, same, sizes_of
 from podling.node.pod.spec import container_of, grace_of
-from podling.node.pod.state import (
-    AskForRoom,
-    Container,
-    Granted,
-    Life,
-    NotGranted,
-    Outbox,
-    Resize,
-    Resized,
-    ResizeFailed,
-    RoomMade,
-    State,
-    Stop,
-)
+from podling.node.pod.state import Container, Life, State
 
 _EVENTS = {"Deferred": "ResizeDeferred", "Infeasible": "ResizeInfeasible"}
 

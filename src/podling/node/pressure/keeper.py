@@ -16,8 +16,8 @@ from podling.node.kubelet.stats import machine
 from podling.node.kubelet.stats.collector import Collector
 from podling.node.kubelet.stats.values import PodReading
 from podling.node.place import NodeConfig
+from podling.node.pod.events import Doomed
 from podling.node.pod.spec import key_of
-from podling.node.pod.state import Doomed
 from podling.node.pressure import images, ranking
 from podling.node.pressure.judging import Amount, Known, judge
 from podling.node.pressure.ranking import Use
