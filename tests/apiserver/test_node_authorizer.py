@@ -1,13 +1,17 @@
 """What an agent may read: what its own pods refer to."""
 
+from typing import Any
+
 import pytest
 
-from podling.apiserver import rbac_bootstrap
+from podling.apiserver import node_graph, rbac_bootstrap
+from podling.apiserver.approval import may_request
 from podling.apiserver.authorizers import Union
 from podling.apiserver.cache import ResourceCache
 from podling.apiserver.encoding import encode
 from podling.apiserver.identity import Attributes, Decision, User
 from podling.apiserver.node_authorizer import NodeAuthorizer, PodsOfNodes, references
+from podling.apiserver.rbac import RbacAuthorizer
 
 NODE = User("system:node:n1", ("system:nodes", "system:authenticated"))
 SPEC = {
@@ -38,7 +42,10 @@ class Cluster:
     def __init__(self) -> None:
         self.cache = ResourceCache(0)
         self.pods = PodsOfNodes(self.cache)
-        self.authorizer = NodeAuthorizer(lambda: self.pods, rbac_bootstrap.node_rules())
+        self.found: dict[tuple[tuple[str, str], str], dict[str, Any]] = {}
+        self.authorizer = NodeAuthorizer(
+            lambda: self.pods, rbac_bootstrap.node_rules(), lambda resource, key: self.found.get((resource, key))
+        )
         self.revision = 0
 
     def put(self, name: str, node: str | None = "n1") -> None:
@@ -126,3 +133,68 @@ def test_the_first_that_allows_decides() -> None:
     assert both.authorize(asked) == Decision(False, "a, b")
     assert Union(Fixed(False, "a"), Fixed(True)).authorize(asked).allowed
     assert len(both.rules(NODE, "")) == 2
+
+
+def test_a_volume_is_read_by_the_node_that_has_its_claim() -> None:
+    cluster = Cluster()
+    volume = {"spec": {"claimRef": {"namespace": "team", "name": "data"}, "csi": {"nodePublishSecretRef": {"name": "open"}}}}
+    cluster.found = {
+        (node_graph.VOLUMES, "v"): volume,
+        (node_graph.CLAIMS, "team/data"): {"spec": {"volumeName": "v"}},
+        (node_graph.VOLUMES, "other"): {"spec": {"claimRef": {"namespace": "else", "name": "data"}}},
+    }
+    assert not cluster.allows("get", "persistentvolumes", "v", namespace="")
+    assert not cluster.allows("get", "secrets", "open")
+    cluster.put("p")
+    assert cluster.allows("get", "persistentvolumes", "v", namespace="")
+    assert cluster.allows("get", "secrets", "open")
+    assert not cluster.allows("get", "secrets", "open", namespace="else")
+    assert not cluster.allows("get", "persistentvolumes", "other", namespace="")
+    assert not cluster.allows("get", "persistentvolumes", "none", namespace="")
+    assert not cluster.allows("list", "persistentvolumes", namespace="")
+    assert not cluster.allows("delete", "persistentvolumes", "v", namespace="")
+    other = User("system:node:n2", ("system:nodes",))
+    assert not cluster.allows("get", "persistentvolumes", "v", other, namespace="")
+
+
+def test_an_attachment_is_read_by_the_node_that_it_is_to() -> None:
+    cluster = Cluster()
+    cluster.found = {
+        (node_graph.ATTACHMENTS, "a"): {"spec": {"nodeName": "n1"}},
+        (node_graph.ATTACHMENTS, "b"): {"spec": {"nodeName": "n2"}},
+    }
+    where = {"group": "storage.k8s.io", "namespace": ""}
+    assert cluster.allows("get", "volumeattachments", "a", **where)
+    assert not cluster.allows("get", "volumeattachments", "b", **where)
+    assert not cluster.allows("get", "volumeattachments", "c", **where)
+    assert cluster.allows("get", "csinodes", "n1", **where)
+    assert cluster.allows("create", "csinodes", **where)
+    assert not cluster.allows("update", "csinodes", "n2", **where)
+
+
+def test_devices_are_read_by_the_node_whose_pod_has_them() -> None:
+    claims = [{"name": "g", "resourceClaimName": "gpu"}]
+    made = {"resourceClaimStatuses": [{"name": "t", "resourceClaimName": "made-for-it"}]}
+    has = {**pod(), "spec": {**SPEC, "nodeName": "n1", "resourceClaims": claims}, "status": made}
+    cluster = Cluster()
+    cluster.cache.apply("team/p", encode(has), 1)
+    where = {"group": "resource.k8s.io"}
+    assert cluster.allows("get", "resourceclaims", "gpu", **where)
+    assert cluster.allows("get", "resourceclaims", "made-for-it", **where)
+    assert not cluster.allows("get", "resourceclaims", "another", **where)
+    assert not cluster.allows("get", "resourceclaims", "gpu", namespace="else", **where)
+    assert cluster.allows("list", "resourceslices", namespace="", fields="spec.nodeName=n1", **where)
+    assert not cluster.allows("list", "resourceslices", namespace="", **where)
+
+
+def test_who_may_have_a_nodes_certificate() -> None:
+    bindings = [each for each in rbac_bootstrap.objects() if each["kind"] == "ClusterRoleBinding"]
+    roles = [each for each in rbac_bootstrap.objects() if each["kind"] == "ClusterRole"]
+    rbac = RbacAuthorizer(lambda plural: {"clusterroles": roles, "clusterrolebindings": bindings}.get(plural, ()), lambda: 1)
+    joining = {"username": "system:bootstrap:abc", "groups": ["system:bootstrappers"]}
+    node = {"username": "system:node:n1", "groups": ["system:nodes"]}
+    assert may_request(rbac, joining, "nodeclient")
+    assert not may_request(rbac, joining, "selfnodeclient")
+    assert may_request(rbac, node, "selfnodeclient")
+    assert not may_request(rbac, node, "nodeclient")
+    assert not may_request(rbac, {"username": "ann"}, "nodeclient")

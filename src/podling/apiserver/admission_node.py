@@ -139,6 +139,12 @@ def _claims(review: Review, node: str) -> str:
     return "" if review.attributes.subresource == "status" else "may only update PVC status"
 
 
+def _slices(review: Review, node: str) -> str:
+    named = get(review.obj if review.operation == CREATE else review.old, "spec.nodeName")
+    verb = {CREATE: "create", DELETE: "delete"}.get(review.operation, "update")
+    return "" if named == node else f"can only {verb} ResourceSlices with the same NodeName as the requesting node"
+
+
 _CHECKS = {
     ("", "pods"): _pods,
     ("", "nodes"): _nodes,
@@ -146,4 +152,5 @@ _CHECKS = {
     ("", "serviceaccounts"): _tokens,
     ("coordination.k8s.io", "leases"): _leases,
     ("storage.k8s.io", "csinodes"): _csi_nodes,
+    ("resource.k8s.io", "resourceslices"): _slices,
 }

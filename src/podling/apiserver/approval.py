@@ -4,13 +4,14 @@ Source: pkg/registry/certificates/certificates, "approvalStrategy".
 """
 
 from podling.aio.http import Response
-from podling.api.certificates.certificatesigningrequest import stamp, validate_approval
+from podling.api.certificates.certificatesigningrequest import CERTIFICATE_SIGNING_REQUEST, stamp, validate_approval
 from podling.api.kind import Kind
 from podling.api.metadata import validate_update
 from podling.api.objects import Object, get, put, thaw
 from podling.api.timestamps import rfc3339
 from podling.apiserver.body import read_object
 from podling.apiserver.call import Call
+from podling.apiserver.identity import Attributes, Authorizer, User
 from podling.apiserver.patch import checked, read_patch
 from podling.apiserver.write import Edit, Strategy, change, name_in_path
 
@@ -44,3 +45,10 @@ async def _decide(call: Call, edit: Edit) -> Response:
         return new
 
     return call.answer_item(await change(call, stamped, APPROVAL))
+
+
+def may_request(authorizer: Authorizer, spec: Object, way: str) -> bool:
+    """Whether who made a request may have a node's certificate in this way (`nodeclient`, `selfnodeclient`) without asking."""
+    user = User(spec.get("username", ""), tuple(spec.get("groups") or ()), spec.get("uid", ""), spec.get("extra") or {})
+    kind = CERTIFICATE_SIGNING_REQUEST
+    return authorizer.authorize(Attributes(user, "create", "", kind.group, kind.version, kind.plural, way)).allowed

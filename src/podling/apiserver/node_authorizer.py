@@ -4,12 +4,15 @@ Source: Kubernetes documentation "Using Node Authorization"; plugin/pkg/auth/aut
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from podling.api.core.pod import POD
 from podling.api.objects import get
+from podling.apiserver import node_graph
 from podling.apiserver.cache import Change, Item, ResourceCache
 from podling.apiserver.identity import Attributes, Decision, User, node_of
+from podling.apiserver.node_graph import Find
 from podling.apiserver.rbac import Rule, rule_allows
 
 Object = dict[str, Any]
@@ -100,12 +103,31 @@ def _of_volume(volume: Object, pod: str) -> Iterator[tuple[str, str]]:
         yield "configmaps", get(source, "configMap.name", "")
 
 
-class NodeAuthorizer:
-    """Decides for agents alone. `rules` hold for every node, save for what a pod has to refer to."""
+def _nothing(_resource: tuple[str, str], _key: str) -> None:
+    """Where there are no volumes."""
 
-    def __init__(self, pods: Callable[[], PodsOfNodes], rules: Sequence[Rule]) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What leads from nodes to objects."""
+
+    pods: PodsOfNodes
+    find: Find
+
+    def objects(self, node: str) -> Iterator[Object]:
+        return (item.object for item in self.pods.of(node))
+
+
+class NodeAuthorizer:
+    """Decides for agents alone. `rules` hold for every node, save for what a pod has to refer to.
+
+    `find` gives the volumes and claims that stand between a pod and what it needs.
+    """
+
+    def __init__(self, pods: Callable[[], PodsOfNodes], rules: Sequence[Rule], find: Find = _nothing) -> None:
         self._pods = pods
         self._rules = rules
+        self._find = find
 
     def rules(self, user: User, namespace: str) -> Sequence[Rule]:
         return self._rules if node_of(user) else ()
@@ -117,16 +139,23 @@ class NodeAuthorizer:
         if not any(rule_allows(rule, attributes) for rule in self._rules):
             return Decision(False)
         check = _CHECKS.get((attributes.group, attributes.resource))
-        reason = check(self._pods(), node, attributes) if check else ""
+        reason = check(Graph(self._pods(), self._find), node, attributes) if check else ""
         return Decision(not reason, reason)
 
 
-def _referred(pods: PodsOfNodes, node: str, attributes: Attributes) -> str:
+def _referred(graph: Graph, node: str, attributes: Attributes) -> str:
     """What is read by its name, when a pod of the node has it."""
     if attributes.verb in READ and not attributes.name:
         return f"can only {attributes.verb} {attributes.resource} by name"
-    if _has(pods, node, attributes):
+    if _has(graph.pods, node, attributes):
         return ""
+    opens = attributes.resource == "secrets" and attributes.verb in READ
+    if opens and node_graph.reaches_secret(graph.objects(node), attributes.namespace, attributes.name, graph.find):
+        return ""
+    return _stranger(node)
+
+
+def _stranger(node: str) -> str:
     return f"no relationship found between node '{node}' and this object"
 
 
@@ -140,25 +169,57 @@ def _has(pods: PodsOfNodes, node: str, attributes: Attributes) -> bool:
     )
 
 
-def _own_pods(pods: PodsOfNodes, node: str, attributes: Attributes) -> str:
+def _own_pods(graph: Graph, node: str, attributes: Attributes) -> str:
     """Lists and watches are of the node's own pods; other verbs are admission's to judge."""
     if attributes.verb in ("list", "watch") and f"{NODE_FIELD}={node}" not in attributes.fields.split(","):
         return f"can only list/watch pods with {NODE_FIELD} field selector"
     if attributes.verb == "get":
         key = f"{attributes.namespace}/{attributes.name}"
-        if all(item.key != key for item in pods.of(node)):
-            return f"no relationship found between node '{node}' and this object"
+        if all(item.key != key for item in graph.pods.of(node)):
+            return _stranger(node)
     return ""
 
 
-def _own_node(pods: PodsOfNodes, node: str, attributes: Attributes) -> str:
+def _volume(graph: Graph, node: str, attributes: Attributes) -> str:
+    """A persistent volume: a pod of the node has its claim."""
+    volume = graph.find(node_graph.VOLUMES, attributes.name)
+    return "" if node_graph.reaches_volume(graph.objects(node), volume) else _stranger(node)
+
+
+def _attachment(graph: Graph, node: str, attributes: Attributes) -> str:
+    """A volume attachment: it is to this node."""
+    return "" if node_graph.is_attached(node, graph.find(node_graph.ATTACHMENTS, attributes.name)) else _stranger(node)
+
+
+def _devices(graph: Graph, node: str, attributes: Attributes) -> str:
+    """A resource claim: a pod of the node has it."""
+    home, name = attributes.namespace, attributes.name
+    mine = (pod for pod in graph.objects(node) if pod["metadata"]["namespace"] == home)
+    return "" if any(name in node_graph.device_claims_of(pod) for pod in mine) else _stranger(node)
+
+
+def _own_name(_graph: Graph, node: str, attributes: Attributes) -> str:
+    """What is called as the node; a new one's name is admission's to judge."""
+    if attributes.verb == "create" or attributes.name == node:
+        return ""
+    return f"can only access {attributes.resource} with the same name as the requesting node"
+
+
+def _own_slices(_graph: Graph, node: str, attributes: Attributes) -> str:
+    """Resource slices of the node: many by a selector, one by admission's leave."""
+    if attributes.verb in ("list", "watch", "deletecollection") and f"{NODE_FIELD}={node}" not in attributes.fields.split(","):
+        return f"can only {attributes.verb} resourceslices with {NODE_FIELD} field selector"
+    return ""
+
+
+def _own_node(graph: Graph, node: str, attributes: Attributes) -> str:
     """By its name; admission judges what is written."""
     if attributes.verb in READ and attributes.name != node:
         return f"node '{node}' cannot read '{attributes.name}', only its own Node object"
     return ""
 
 
-Check = Callable[[PodsOfNodes, str, Attributes], str]
+Check = Callable[[Graph, str, Attributes], str]
 _CHECKS: dict[tuple[str, str], Check] = {
     ("", "secrets"): _referred,
     ("", "configmaps"): _referred,
@@ -166,4 +227,9 @@ _CHECKS: dict[tuple[str, str], Check] = {
     ("", "serviceaccounts"): _referred,
     ("", "pods"): _own_pods,
     ("", "nodes"): _own_node,
+    ("", "persistentvolumes"): _volume,
+    ("storage.k8s.io", "volumeattachments"): _attachment,
+    ("storage.k8s.io", "csinodes"): _own_name,
+    ("resource.k8s.io", "resourceclaims"): _devices,
+    ("resource.k8s.io", "resourceslices"): _own_slices,
 }

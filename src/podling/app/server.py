@@ -16,6 +16,7 @@ from podling.api.metrics import usage
 from podling.api.registry import KINDS, Registry
 from podling.apiserver import audit, oidc, rbac_bootstrap
 from podling.apiserver.addresses import ServiceAddresses
+from podling.apiserver.approval import may_request
 from podling.apiserver.audit_log import AuditFile, Auditor
 from podling.apiserver.authn import AUTHENTICATED, ClientCertificates, ServiceAccountTokens, TokenKeys
 from podling.apiserver.authn_bootstrap import BootstrapTokens
@@ -98,7 +99,10 @@ async def serve(config: Config, step: Callable[[str], None]) -> AsyncIterator[No
             ca=authority.pair.certificate,
             jitter=jitter,
             identity=config.node_name,
-            more=(certificates(ClusterSigner(authority, clock), subject_of), node_ipam(config.cluster_cidr)),
+            more=(
+                certificates(ClusterSigner(authority, clock), subject_of, partial(may_request, api.backend.authorizer)),
+                node_ipam(config.cluster_cidr),
+            ),
             node_grace=config.node_monitor_grace_period,
             autoscaling_period=config.horizontal_pod_autoscaler_sync_period,
         )
@@ -164,12 +168,16 @@ def _authorizer(storage: Storage) -> Authorizer:
         lambda: sum(storage.of((RBAC, plural)).generation for plural in RBAC_RESOURCES),
     )
     pods = lru_cache(maxsize=1)(lambda: PodsOfNodes(storage.of(("", "pods"))))
-    return Union(NodeAuthorizer(pods, rbac_bootstrap.node_rules()), rbac)
+    return Union(NodeAuthorizer(pods, rbac_bootstrap.node_rules(), lambda of, key: _object(storage, of, key)), rbac)
 
 
 def _find(storage: Storage, plural: str, namespace: str, name: str) -> dict[str, Any] | None:
     """An object of the core group."""
-    item = storage.of(("", plural)).get(f"{namespace}/{name}" if namespace else name)
+    return _object(storage, ("", plural), f"{namespace}/{name}" if namespace else name)
+
+
+def _object(storage: Storage, resource: tuple[str, str], key: str) -> dict[str, Any] | None:
+    item = storage.of(resource).get(key)
     return None if item is None else item.object
 
 

@@ -16,7 +16,8 @@ from podling.controllers.view import View
 REQUESTS = Resource("certificates.k8s.io", "v1", "certificatesigningrequests", namespaced=False, kind="CertificateSigningRequest")
 PREFIX = "kubernetes.io/"
 KUBELET_CLIENT = f"{PREFIX}kube-apiserver-client-kubelet"
-NODES, BOOTSTRAPPERS = "system:nodes", "system:bootstrappers"
+NODES = "system:nodes"
+USAGES = {"key encipherment", "digital signature", "client auth"}
 HOUR = 3600.0
 # how long what is in each state stays
 KEPT = {"Pending": 24 * HOUR, "Approved": HOUR, "Denied": HOUR, "Failed": HOUR}
@@ -25,16 +26,18 @@ Sign = Callable[[bytes, str, Sequence[str], float | None], bytes]
 """(request in PEM, signer without its domain, usages, wished seconds) -> certificate in PEM; raises ValueError."""
 Subject = Callable[[bytes], tuple[str, Sequence[str]]]
 """request in PEM -> common name and organizations; raises ValueError."""
+May = Callable[[Object, str], bool]
+"""(spec of a request, `nodeclient` or `selfnodeclient`) -> whether who asked may create that; a SubjectAccessReview."""
 
 
-def certificates(sign: Sign, subject: Subject) -> Controller:
-    """The controller that signs with `sign`."""
+def certificates(sign: Sign, subject: Subject, may: May) -> Controller:
+    """The controller that signs with `sign`, and approves what `may` says its asker may have."""
 
     def reconcile(request: Object, view: View, now: float) -> Plan:
         if (ends := created(request) + KEPT[state(request)] - now) <= 0:
             return Plan([Delete(REQUESTS, request, unchanged=True)])
         if state(request) == "Pending":
-            return approve(request, subject, now) or Plan(requeue_after=ends)
+            return approve(request, subject, may, now) or Plan(requeue_after=ends)
         if state(request) == "Approved" and not get(request, "status.certificate"):
             return issue(request, sign, now)
         return Plan(requeue_after=ends)
@@ -53,7 +56,7 @@ def created(request: Object) -> float:
     return timestamps.parse(request["metadata"]["creationTimestamp"])
 
 
-def approve(request: Object, subject: Subject, now: float) -> Plan | None:
+def approve(request: Object, subject: Subject, may: May, now: float) -> Plan | None:
     """A node that joins gets its first certificate, and each node its next; None for everybody else's to decide."""
     spec = request["spec"]
     if spec.get("signerName") != KUBELET_CLIENT:
@@ -62,11 +65,12 @@ def approve(request: Object, subject: Subject, now: float) -> Plan | None:
         name, organizations = subject(base64.b64decode(spec["request"]))
     except ValueError:
         return None
-    groups = spec.get("groups") or ()
-    its_own = NODES in groups and spec.get("username") == name
-    if list(organizations) != [NODES] or not name.startswith("system:node:") or not (its_own or BOOTSTRAPPERS in groups):
+    if list(organizations) != [NODES] or not name.startswith("system:node:") or not set(spec.get("usages") or ()) <= USAGES:
         return None
-    kind = "self kubelet client" if its_own else "kubelet client"
+    ways = (("self kubelet client", "selfnodeclient", spec.get("username") == name), ("kubelet client", "nodeclient", True))
+    kind = next((kind for kind, way, fits in ways if fits and may(spec, way)), "")
+    if not kind:
+        return None
     approved = {
         "type": "Approved",
         "status": "True",
