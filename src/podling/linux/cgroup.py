@@ -7,6 +7,7 @@ hierarchy. Source: cgroups(7), Documentation/admin-guide/cgroup-v2.rst and cgrou
 import contextlib
 import errno
 import os
+import re
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -282,11 +283,8 @@ class Group:
 
     def read(self, controller: str, file: str) -> str:
         """A file of the group, "" where it isn't."""
-        directory = self.directory(controller)
-        if directory is not None:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                return (directory / file).read_text()
-        return ""
+        root = self._host.unified if self._v2 else self._host.controllers.get(controller)
+        return "" if root is None else _read(f"{root}{self.path}/{file}")
 
     def oom_kills(self) -> int:
         """How many processes of the group the kernel has killed for want of memory."""
@@ -342,6 +340,22 @@ def _write(file: Path, value: str) -> None:
         os.write(descriptor, value.encode())
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} (writing {value!r})", str(file)) from None
+    finally:
+        os.close(descriptor)
+
+
+def _read(file: str) -> str:
+    """The whole file, "" where it isn't. A third of what Path.read_text takes, and statistics are many files."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    try:
+        return b"".join(iter(lambda: os.read(descriptor, 1 << 16), b"")).decode()
+    except OSError as error:
+        if error.errno == errno.ENODEV:  # the group has gone meanwhile
+            return ""
+        raise
     finally:
         os.close(descriptor)
 
@@ -415,8 +429,10 @@ def _set_v1_memory(directory: Path, limits: Limits) -> None:
 
 def _table(text: str) -> dict[str, int]:
     """Lines of "name number"."""
-    pairs = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+    return {name: int(value) for name, value in _LINES(text)}
+
+
+_LINES = re.compile(r"^(\S+) (\d+)$", re.MULTILINE).findall
 
 
 def _integer(text: str) -> int:

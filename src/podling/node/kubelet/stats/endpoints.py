@@ -52,7 +52,8 @@ class Stats:
             case ["metrics"]:
                 return _metrics(await self._own())
             case ["metrics", "resource"]:
-                return _metrics(resource.families(await self._collector.brief()))
+                reading = await self._collector.brief()
+                return await asyncio.to_thread(_metrics, resource.families(reading))
             case ["metrics", "cadvisor"]:
                 reading, _ = await self._collector.whole()
                 return await asyncio.to_thread(_metrics, cadvisor.families(reading, self._version, self._cpus))
@@ -62,8 +63,8 @@ class Stats:
 
     async def _summary(self, only_cpu_and_memory: bool) -> Response:
         reading, rates = await self._collector.whole()
-        found = summary(reading, rates, only_cpu_and_memory=only_cpu_and_memory)
-        return Response(200, orjson.dumps(found), [("Content-Type", "application/json")])
+        found = await asyncio.to_thread(lambda: orjson.dumps(summary(reading, rates, only_cpu_and_memory=only_cpu_and_memory)))
+        return Response(200, found, [("Content-Type", "application/json")])
 
     async def _own(self) -> Iterator[Family]:
         reading, _ = await self._collector.whole()

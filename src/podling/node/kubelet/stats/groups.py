@@ -1,5 +1,7 @@
 """What a control group uses, on v1, v2 and both side by side. Source: cgroup-v2.rst, cgroup-v1/memory.rst, accounting/psi.rst."""
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,21 @@ from podling.linux.cgroup import Group, Hierarchies
 from podling.node.kubelet.stats.values import Pressure, Stall, Use
 
 _UNLIMITED = 1 << 62
+_PLAIN_LINKS = 2  # of a directory without directories
+_NAMES = {
+    False: {
+        "usage": "memory.usage_in_bytes",
+        "limit": "memory.limit_in_bytes",
+        "peak": "memory.max_usage_in_bytes",
+        "hits": "memory.failcnt",
+    },
+    True: {"usage": "memory.current", "limit": "memory.max", "peak": "memory.peak", "hits": "memory.events"},
+}
+# Of memory.stat, which has some hundred lines on v1.
+_WANTED = re.compile(
+    r"^(total_inactive_file|total_rss|total_swap|total_pgfault|total_pgmajfault|inactive_file|anon|pgfault|pgmajfault) (\d+)$",
+    re.MULTILINE,
+).findall
 _RESOURCES = ("cpu", "memory", "io")
 
 
@@ -19,6 +36,7 @@ class GroupReader:
         self._hierarchies = hierarchies
         self._clock = clock
         self._v2 = hierarchies.mode == "v2"
+        self._root = str(hierarchies.unified if self._v2 else hierarchies.controllers.get("memory", ""))
 
     def group(self, path: str) -> Group:
         return Group(path, self._hierarchies)
@@ -26,10 +44,12 @@ class GroupReader:
     def container(self, pod: str, id: str) -> str:
         """The path of a container's group: its id below the pod's, or what a runtime makes of it (`crio-ID.scope`)."""
         plain = f"{pod}/{id}"
-        above = next((d for d in self.group(pod).directories() if d.is_dir()), None)
-        if above is None or (above / id).is_dir():
+        if os.path.isdir(f"{self._root}{plain}"):
             return plain
-        return next((f"{pod}/{entry.name}" for entry in above.iterdir() if id in entry.name), plain)
+        try:
+            return next((f"{pod}/{name}" for name in os.listdir(f"{self._root}{pod}") if id in name), plain)
+        except OSError:
+            return plain
 
     def brief(self, path: str) -> Use | None:
         """CPU and memory; None where the group is gone."""
@@ -37,8 +57,30 @@ class GroupReader:
         cpu = self._cpu_ns(group)
         if cpu is None:
             return None
-        usage, limit, swap, swap_limit = self._memory(group)
-        stat = table(group.read("memory", "memory.stat"))
+        usage, limit = _NAMES[self._v2]["usage"], _NAMES[self._v2]["limit"]
+        stat = {name: int(value) for name, value in _WANTED(group.read("memory", "memory.stat"))}
+        return self._use(group, at, cpu, number(group.read("memory", usage)), number(group.read("memory", limit)), stat)
+
+    def whole(self, path: str) -> Use | None:
+        """All that the kernel tells; None where the group is gone."""
+        group, at = self.group(path), self._clock.now()
+        if self._cpu_ns(group) is None:
+            return None
+        detail = group.stats()
+        found = self._use(group, at, detail.cpu_total, detail.memory_usage, detail.memory_limit, detail.memory)
+        hits = group.read("memory", _NAMES[self._v2]["hits"])
+        return replace(
+            found,
+            detail=detail,
+            peak=number(group.read("memory", _NAMES[self._v2]["peak"])),
+            limit_hits=table(hits).get("max", 0) if self._v2 else number(hits),
+            processes=self._processes(group),
+            pressure=self._pressure(group),
+        )
+
+    def _use(self, group: Group, at: float, cpu: int, usage: int, limit: int, stat: Mapping[str, int]) -> Use:
+        """What `stat` (memory.stat) tells on v2 of the group, on v1 with those below it."""
+        swap, swap_limit = self._swap(group, limit)
         return Use(
             at=at,
             cpu_ns=cpu,
@@ -52,21 +94,15 @@ class GroupReader:
             major_faults=stat.get("total_pgmajfault", stat.get("pgmajfault", 0)),
         )
 
-    def whole(self, path: str) -> Use | None:
-        """All that the kernel tells; None where the group is gone."""
-        found, group = self.brief(path), self.group(path)
-        if found is None:
-            return None
-        peak, hits = ("memory.peak", "") if self._v2 else ("memory.max_usage_in_bytes", "memory.failcnt")
-        events = table(group.read("memory", "memory.events")).get("max", 0) if self._v2 else number(group.read("memory", hits))
-        return replace(
-            found,
-            detail=group.stats(),
-            peak=number(group.read("memory", peak)),
-            limit_hits=events,
-            processes=len(group.pids()),
-            pressure=self._pressure(group),
-        )
+    def _processes(self, group: Group) -> int:
+        """How many; most groups of containers have no groups below them."""
+        here = group.directory("pids" if "pids" in self._hierarchies.controllers else "memory")
+        try:
+            if here is None or here.stat().st_nlink > _PLAIN_LINKS:
+                return len(group.pids())
+        except OSError:
+            return 0
+        return group.read("pids", "cgroup.procs").count("\n")
 
     def _cpu_ns(self, group: Group) -> int | None:
         if self._v2:
@@ -75,17 +111,13 @@ class GroupReader:
         text = group.read("cpuacct", "cpuacct.usage")
         return int(text) if text.strip() else None
 
-    def _memory(self, group: Group) -> tuple[int, int, int | None, int]:
-        """Usage, limit, swap (None: see memory.stat), limit of swap."""
-
-        def read(file: str) -> int:
-            return number(group.read("memory", file))
-
+    def _swap(self, group: Group, limit: int) -> tuple[int | None, int]:
+        """Swap (None: see memory.stat), and its limit; v1 limits memory and swap together."""
         if self._v2:
             swap = group.read("memory", "memory.swap.current")
-            return read("memory.current"), read("memory.max"), number(swap) if swap else None, read("memory.swap.max")
-        limit, both = read("memory.limit_in_bytes"), read("memory.memsw.limit_in_bytes")
-        return read("memory.usage_in_bytes"), limit, None, max(0, both - limit) if limit and both else 0
+            return number(swap) if swap else None, number(group.read("memory", "memory.swap.max"))
+        both = number(group.read("memory", "memory.memsw.limit_in_bytes")) if limit else 0
+        return None, max(0, both - limit)
 
     def _pressure(self, group: Group) -> Mapping[str, Pressure]:
         if not self._v2:
@@ -117,8 +149,10 @@ def pressure(text: str) -> Pressure:
 
 def table(text: str) -> dict[str, int]:
     """Lines of "name number"."""
-    pairs = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+    return {name: int(value) for name, value in _LINES(text)}
+
+
+_LINES = re.compile(r"^(\S+) (\d+)$", re.MULTILINE).findall
 
 
 def number(text: str) -> int:
