@@ -29,6 +29,32 @@ def pod(spec: Object | None = None, **context: Any) -> Object:
     return {"metadata": {"name": "p"}, "spec": {"containers": [container], **(spec or {})}}
 
 
+@pytest.mark.parametrize(
+    ("broken", "level", "version", "holds"),
+    [
+        (pod({"securityContext": {"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1"}]}}), "baseline", "v1.31", False),
+        (pod({"securityContext": {"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1"}]}}), "baseline", "v1.32", True),
+        (pod({"securityContext": {"sysctls": [{"name": "net.ipv4.tcp_fin_timeout", "value": "1"}]}}), "baseline", "v1.28", False),
+        (pod({"securityContext": {"sysctls": [{"name": "net.ipv4.tcp_fin_timeout", "value": "1"}]}}), "baseline", "v1.29", True),
+        (pod(seLinuxOptions={"type": "container_engine_t"}), "baseline", "v1.30", False),
+        (pod(seLinuxOptions={"type": "container_engine_t"}), "baseline", "v1.31", True),
+        (pod(seccompProfile={"type": "Unconfined"}), "baseline", "v1.18", True),
+        (pod(seccompProfile={"type": "Unconfined"}), "baseline", "v1.19", False),
+        (pod(**GOOD | {"runAsUser": 0}), "restricted", "v1.22", True),
+        (pod(**GOOD | {"runAsUser": 0}), "restricted", "v1.23", False),
+        (pod(**GOOD | {"capabilities": {}}), "restricted", "v1.21", True),
+        (pod(**GOOD | {"capabilities": {"add": ["SYS_TIME"]}}), "restricted", "v1.21", False),
+        (pod(**GOOD | {"capabilities": {}}), "restricted", "v1.22", False),
+        (pod({"os": {"name": "windows"}}, runAsNonRoot=True), "restricted", "v1.24", False),
+        (pod({"os": {"name": "windows"}}, runAsNonRoot=True), "restricted", "v1.25", True),
+        (pod({"hostPID": True}), "baseline", "v1.0", False),
+        (pod({"hostPID": True}), "baseline", "v1.99", False),
+    ],
+)  # fmt: skip
+def test_versions(broken: Object, level: str, version: str, holds: bool) -> None:
+    assert (violations(broken, level, version) == []) is holds
+
+
 def test_levels() -> None:
     assert violations(pod(), "privileged") == []
     assert violations(pod(), "baseline") == []

@@ -35,7 +35,7 @@ MOST_PODS = 3000  # of a namespace whose labels change, that are looked at
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A level at a version: `restricted:latest`. podling's checks are those of its own version."""
+    """A level at a version: `restricted:latest`, `baseline:v1.30`."""
 
     level: str = "privileged"
     version: str = "latest"
@@ -50,7 +50,7 @@ def policy(labels: dict[str, str], mode: str) -> Policy:
     if level is None:
         return Policy()
     version = labels.get(f"{PREFIX}{mode}-version", "latest")
-    return Policy(level if level in LEVELS else "restricted", version)
+    return Policy(level if level in LEVELS else "restricted", version if _VERSION.fullmatch(version) else "latest")
 
 
 @concerns((CREATE, UPDATE), [("", "pods"), ("", "namespaces"), *TEMPLATES])
@@ -86,12 +86,12 @@ def _changed(review: Review) -> bool:
 
 
 def _judge(review: Review, pod: Object, labels: dict[str, str], *, enforced: bool) -> None:
-    seen: dict[str, list[str]] = {}
+    seen: dict[Policy, list[str]] = {}
 
     def broken(wanted: Policy) -> list[str]:
-        if wanted.level not in seen:
-            seen[wanted.level] = violations(pod, wanted.level)
-        return seen[wanted.level]
+        if wanted not in seen:
+            seen[wanted] = violations(pod, wanted.level, wanted.version)
+        return seen[wanted]
 
     rule = policy(labels, "enforce")
     review.notes[PREFIX + "enforce-policy"] = str(rule)
@@ -142,7 +142,7 @@ def _warn_of_pods(review: Review, rule: Policy) -> None:
     for number, pod in enumerate(review.backend.storage.objects(("", "pods"), f"{name}/")):
         if number == MOST_PODS:
             break
-        if broken := tuple(each.partition(" (")[0] for each in violations(pod, rule.level)):
+        if broken := tuple(each.partition(" (")[0] for each in violations(pod, rule.level, rule.version)):
             found[broken] += 1
             first.setdefault(broken, pod["metadata"]["name"])
     if not found:

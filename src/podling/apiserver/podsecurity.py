@@ -4,7 +4,9 @@ Source: Kubernetes documentation "Pod Security Standards"; k8s.io/pod-security-a
 that is fine, else why not; the reasons and their order are upstream's.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 from podling.api.objects import annotations_of, get
@@ -12,19 +14,40 @@ from podling.api.objects import annotations_of, get
 Object = dict[str, Any]
 Check = Callable[[Object], str | None]
 """Takes a pod, or a template that has metadata and spec."""
+Row = tuple[str, str, tuple[tuple[int, Check], ...]]
+"""A check's id, its reason, and the minor versions that began with a form of it."""
 
 LEVELS = ("privileged", "baseline", "restricted")
 
 
-def violations(pod: Object, level: str) -> list[str]:
-    """Why `pod` isn't of `level`: `reason (detail)` each, or `reason` alone."""
-    checks = {"privileged": (), "baseline": BASELINE, "restricted": (*_kept(), *RESTRICTED)}[level]
-    found = ((reason, check(pod)) for _, reason, check in checks)
+LATEST = "latest"
+
+
+def violations(pod: Object, level: str, version: str = LATEST) -> list[str]:
+    """Why `pod` isn't of `level` as `version` (`latest`, `v1.30`) has it: `reason (detail)` each, or `reason` alone."""
+    found = ((reason, check(pod)) for reason, check in _checks(level, version))
     return [f"{reason} ({detail})" if detail else reason for reason, detail in found if detail is not None]
 
 
-def _kept() -> Iterator[tuple[str, str, Check]]:
-    return (check for check in BASELINE if check[0] not in OVERRIDDEN)
+@cache
+def _checks(level: str, version: str) -> list[tuple[str, Check]]:
+    """Those of a level at a version. What a restricted check is stricter about, the baseline's isn't asked."""
+    if level == "privileged":
+        return []
+    minor = math.inf if version == LATEST else int(version.removeprefix("v1."))
+    baseline, restricted = _at(BASELINE, minor), _at(RESTRICTED, minor) if level == "restricted" else {}
+    overridden = {OVERRIDES.get(id) for id in restricted}
+    return [*(check for id, check in baseline.items() if id not in overridden), *restricted.values()]
+
+
+def _at(rows: Sequence[Row], minor: float) -> dict[str, tuple[str, Check]]:
+    """The newest form of each check that is not newer than the version."""
+    found = {}
+    for id, reason, forms in rows:
+        checks = [check for since, check in forms if since <= minor]
+        if checks:
+            found[id] = (reason, checks[-1])
+    return found
 
 
 # what the checks speak of
@@ -149,18 +172,19 @@ def _proc_mount(pod: Object) -> str | None:
     return f"{counted('container', names)} must not set securityContext.procMount to {quoted(wrong)}"
 
 
-_SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+_FIRST_SELINUX = ("", "container_t", "container_init_t", "container_kvm_t")
+_SELINUX_TYPES = (*_FIRST_SELINUX, "container_engine_t")
 
 
-def _selinux(pod: Object) -> str | None:
+def _selinux(pod: Object, allowed: Sequence[str] = _SELINUX_TYPES) -> str | None:
     holders = [("pod", get(pod, "spec.securityContext.seLinuxOptions", {}))]
     holders += [(c["name"], get(c, "securityContext.seLinuxOptions", {})) for c in containers_of(pod)]
-    types = sorted({given.get("type", "") for _, given in holders} - set(_SELINUX_TYPES))
+    types = sorted({given.get("type", "") for _, given in holders} - set(allowed))
     facts = [f"type{'' if len(types) == 1 else 's'} {quoted(types)}"] if types else []
     facts += [f"{member} may not be set" for member in ("user", "role") if any(given.get(member) for _, given in holders)]
     if not facts:
         return None
-    wrong = [name for name, o in holders if o.get("type", "") not in _SELINUX_TYPES or o.get("user") or o.get("role")]
+    wrong = [name for name, o in holders if o.get("type", "") not in allowed or o.get("user") or o.get("role")]
     setters = ["pod"] if wrong[0] == "pod" else []
     if names := wrong[len(setters) :]:
         setters.append(counted("container", names))
@@ -172,15 +196,31 @@ def _seccomp_baseline(pod: Object) -> str | None:
     return _either(pod, "seccompProfile.type", lambda value: value == "Unconfined", words)
 
 
-SAFE_SYSCTLS = {"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
-                "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
-                "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes",
-                "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"}  # fmt: skip
+_FIRST_SYSCTLS = frozenset({"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies",
+                            "net.ipv4.ping_group_range", "net.ipv4.ip_unprivileged_port_start"})  # fmt: skip
+_SYSCTLS_27 = _FIRST_SYSCTLS | {"net.ipv4.ip_local_reserved_ports"}
+_SYSCTLS_29 = _SYSCTLS_27 | {"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
+                             "net.ipv4.tcp_keepalive_probes"}  # fmt: skip
+SAFE_SYSCTLS = _SYSCTLS_29 | {"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"}
 
 
-def _sysctls(pod: Object) -> str | None:
-    wrong = [each["name"] for each in get(pod, "spec.securityContext.sysctls", ()) if each["name"] not in SAFE_SYSCTLS]
+def _sysctls(pod: Object, allowed: Collection[str] = SAFE_SYSCTLS) -> str | None:
+    wrong = [each["name"] for each in get(pod, "spec.securityContext.sysctls", ()) if each["name"] not in allowed]
     return ", ".join(wrong) or None
+
+
+_ALPHA_SECCOMP = "seccomp.security.alpha.kubernetes.io/pod"
+
+
+def _seccomp_annotations(pod: Object) -> str | None:
+    """Before v1.19 the profile was said in annotations."""
+    prefix = "container.seccomp.security.alpha.kubernetes.io/"
+    wrong = [
+        f'{name}="{value}"'
+        for name, value in sorted(annotations_of(pod).items())
+        if (name == _ALPHA_SECCOMP or name.startswith(prefix)) and value == "unconfined"
+    ]
+    return f"forbidden annotation{'' if len(wrong) == 1 else 's'} {', '.join(wrong)}" if wrong else None
 
 
 def _host_process(pod: Object) -> str | None:
@@ -197,13 +237,12 @@ def _host_process(pod: Object) -> str | None:
 
 def _escalation(pod: Object) -> str | None:
     words = "must set securityContext.allowPrivilegeEscalation=false"
-    return _unless_windows(
-        pod, lambda: _containers(pod, lambda c: get(c, "securityContext.allowPrivilegeEscalation") is not False, words)
-    )
+    return _containers(pod, lambda c: get(c, "securityContext.allowPrivilegeEscalation") is not False, words)
 
 
-def _unless_windows(pod: Object, check: Callable[[], str | None]) -> str | None:
-    return None if _is_windows(pod) else check()
+def _unless_windows(check: Check) -> Check:
+    """What Windows has no word for isn't asked of it."""
+    return lambda pod: None if _is_windows(pod) else check(pod)
 
 
 def _no_capabilities(pod: Object) -> str | None:
@@ -211,7 +250,7 @@ def _no_capabilities(pod: Object) -> str | None:
         return "ALL" in get(container, "securityContext.capabilities.drop", ())
 
     keeps = _containers(pod, lambda c: not drops_all(c), 'must set securityContext.capabilities.drop=["ALL"]')
-    return _unless_windows(pod, lambda: "; ".join(filter(None, (keeps, _adds(pod, {"NET_BIND_SERVICE"})))) or None)
+    return "; ".join(filter(None, (keeps, _adds(pod, {"NET_BIND_SERVICE"})))) or None
 
 
 _VOLUMES = ("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret")
@@ -265,30 +304,47 @@ def _seccomp_restricted(pod: Object) -> str | None:
     if silent and pod_says is None and not found:
         words = 'must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"'
         found.append(f"pod or {counted('container', silent)} {words}")
-    return _unless_windows(pod, lambda: " and ".join(found) or None)
+    return " and ".join(found) or None
 
 
-# id, reason, check; in the order of the answer
-BASELINE: tuple[tuple[str, str, Check], ...] = (
-    ("appArmorProfile", "forbidden AppArmor profile", _apparmor),
-    ("capabilities_baseline", "non-default capabilities", _default_capabilities),
-    ("hostNamespaces", "host namespaces", _host_namespaces),
-    ("hostPathVolumes", "hostPath volumes", _host_paths),
-    ("hostPorts", "hostPort", _host_ports),
-    ("hostProbesAndHostLifecycle", "probe or lifecycle host", _probe_hosts),
-    ("privileged", "privileged", _privileged),
-    ("procMount", "procMount", _proc_mount),
-    ("seLinuxOptions", "seLinuxOptions", _selinux),
-    ("seccompProfile_baseline", "seccompProfile", _seccomp_baseline),
-    ("sysctls", "forbidden sysctls", _sysctls),
-    ("windowsHostProcess", "hostProcess", _host_process),
+# in the order of the answer
+BASELINE: tuple[Row, ...] = (
+    ("appArmorProfile", "forbidden AppArmor profile", ((0, _apparmor),)),
+    ("capabilities_baseline", "non-default capabilities", ((0, _default_capabilities),)),
+    ("hostNamespaces", "host namespaces", ((0, _host_namespaces),)),
+    ("hostPathVolumes", "hostPath volumes", ((0, _host_paths),)),
+    ("hostPorts", "hostPort", ((0, _host_ports),)),
+    ("hostProbesAndHostLifecycle", "probe or lifecycle host", ((34, _probe_hosts),)),
+    ("privileged", "privileged", ((0, _privileged),)),
+    ("procMount", "procMount", ((0, _proc_mount),)),
+    ("seLinuxOptions", "seLinuxOptions", ((0, partial(_selinux, allowed=_FIRST_SELINUX)), (31, _selinux))),
+    ("seccompProfile_baseline", "seccompProfile", ((0, _seccomp_annotations), (19, _seccomp_baseline))),
+    (
+        "sysctls",
+        "forbidden sysctls",
+        (
+            (0, partial(_sysctls, allowed=_FIRST_SYSCTLS)),
+            (27, partial(_sysctls, allowed=_SYSCTLS_27)),
+            (29, partial(_sysctls, allowed=_SYSCTLS_29)),
+            (32, _sysctls),
+        ),
+    ),
+    ("windowsHostProcess", "hostProcess", ((0, _host_process),)),
 )
-RESTRICTED: tuple[tuple[str, str, Check], ...] = (
-    ("allowPrivilegeEscalation", "allowPrivilegeEscalation != false", _escalation),
-    ("capabilities_restricted", "unrestricted capabilities", _no_capabilities),
-    ("restrictedVolumes", "restricted volume types", _volumes),
-    ("runAsNonRoot", "runAsNonRoot != true", _non_root),
-    ("runAsUser", "runAsUser=0", _not_user_zero),
-    ("seccompProfile_restricted", "seccompProfile", _seccomp_restricted),
+RESTRICTED: tuple[Row, ...] = (
+    ("allowPrivilegeEscalation", "allowPrivilegeEscalation != false", ((8, _escalation), (25, _unless_windows(_escalation)))),
+    (
+        "capabilities_restricted",
+        "unrestricted capabilities",
+        ((22, _no_capabilities), (25, _unless_windows(_no_capabilities))),
+    ),
+    ("restrictedVolumes", "restricted volume types", ((0, _volumes),)),
+    ("runAsNonRoot", "runAsNonRoot != true", ((0, _non_root),)),
+    ("runAsUser", "runAsUser=0", ((23, _not_user_zero),)),
+    ("seccompProfile_restricted", "seccompProfile", ((19, _seccomp_restricted), (25, _unless_windows(_seccomp_restricted)))),
 )
-OVERRIDDEN = ("capabilities_baseline", "hostPathVolumes", "seccompProfile_baseline")
+OVERRIDES = {
+    "capabilities_restricted": "capabilities_baseline",
+    "restrictedVolumes": "hostPathVolumes",
+    "seccompProfile_restricted": "seccompProfile_baseline",
+}
