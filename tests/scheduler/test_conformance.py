@@ -1,4 +1,4 @@
-"""What the conformance tests of sig-scheduling look at, in simulated time (priority classes and limit ranges: tests/apiserver)."""
+"""What the conformance tests of sig-scheduling look at, in simulated time (limit ranges, priority classes: tests/apiserver)."""
 
 from collections.abc import AsyncIterator
 from typing import Any
