@@ -14,6 +14,7 @@ from podling.node.credentials import logins_for
 from podling.node.pulls import policy_of
 from podling.node.resources import cgroup_of, container_resources, cpu_shares, oom_score_adj, pod_limits
 from podling.node.runtime import ImageFacts, Login
+from podling.node.volumes.empty_dir import huge_page_options
 
 AROUND = Surroundings({"A": "1"}, (), "/logs/0.log", "/podling/kubepods/podu1", "web", 4 << 30)
 
@@ -82,6 +83,13 @@ def test_limits() -> None:
     assert limits.memory == limits.memory_swap == 64 << 20
     assert container_resources({}).cpu_shares == 2
     assert cpu_shares(10**9) == 262144
+
+
+def test_huge_pages() -> None:
+    limits = container_resources({"resources": {"limits": {"hugepages-2Mi": "4Mi", "hugepages-1Gi": "1Gi", "memory": "1Gi"}}})
+    assert limits.hugepages == {"2MB": 4 << 20, "1GB": 1 << 30}
+    assert huge_page_options("HugePages", 0) == ""
+    assert huge_page_options("HugePages-2Mi", 4 << 20) == f"pagesize=2M,size={4 << 20}"
 
 
 def _asking(memory: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from podling.node.registration import Machine, Registration, node_status, read_m
 from podling.node.runtime import HeldImage
 from podling.testing.apiserver import in_process
 
-MACHINE = Machine("amd64", "6.1.0", "Debian", "m", "b", 100 << 30, "podling://1", "v1.36.0")
+MACHINE = Machine("amd64", "6.1.0", "Debian", "m", "b", 100 << 30, "podling://1", "v1.36.0", {"2Mi": 4 << 20})
 CONFIG = NodeConfig("n1", Path("/"), Path("/run"), "10.244.0.1", cpus=4, memory=8 << 30, labels={"zone": "a"})
 
 
@@ -43,6 +43,13 @@ def test_capacity() -> None:
     status = node_status(CONFIG, MACHINE, [], [], 0.0)
     assert status["capacity"]["memory"] == f"{8 << 20}Ki"
     assert status["allocatable"]["cpu"] == "4"
+    assert status["capacity"]["hugepages-2Mi"] == "4Mi"
+
+
+def test_what_the_node_is_short_of() -> None:
+    wants = {c["type"]: c for c in node_status(CONFIG, MACHINE, [], [], 0.0, pressures=("DiskPressure",))["conditions"]}
+    assert (wants["DiskPressure"]["status"], wants["DiskPressure"]["reason"]) == ("True", "KubeletHasDiskPressure")
+    assert (wants["PIDPressure"]["status"], wants["Ready"]["status"]) == ("False", "True")
 
 
 def test_this_machine() -> None:

@@ -8,11 +8,12 @@ import logging
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from podling.aio.clock import Clock
 from podling.api.timestamps import micro, rfc3339
+from podling.base import quantity
 from podling.client.backoff import Backoff
 from podling.client.client import Client
 from podling.client.errors import FAILURES, AlreadyExists, NotFound
@@ -28,6 +29,7 @@ LEASE_NAMESPACE = "kube-node-lease"
 _RENEWALS = 4  # within the time that a lease is good for
 _STATUS_EVERY = 300.0
 _MOST_IMAGES = 50
+_HUGE_PAGES = Path("/sys/kernel/mm/hugepages")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 _PRESSURES = {
@@ -55,6 +57,7 @@ class Machine:
     disk: int
     runtime: str
     version: str
+    hugepages: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_machine(root: Path, runtime: str, version: str) -> Machine:
@@ -68,9 +71,19 @@ def read_machine(root: Path, runtime: str, version: str) -> Machine:
         machine_id=_first("/etc/machine-id").strip(),
         boot_id=_first("/proc/sys/kernel/random/boot_id").strip(),
         disk=space.f_blocks * space.f_frsize,
+        hugepages=_huge_pages(),
         runtime=runtime,
         version=version,
     )
+
+
+def _huge_pages() -> dict[str, int]:
+    """Bytes reserved for huge pages, by their size as a resource is named: 2Mi, 1Gi. Source: hugetlbpage.rst."""
+    found: dict[str, int] = {}
+    for place in sorted(_HUGE_PAGES.glob("hugepages-*kB")):
+        size = int(place.name.removeprefix("hugepages-").removesuffix("kB")) << 10
+        found[str(quantity.of(size, "BinarySI"))] = size * int(_first(f"{place}/nr_hugepages") or 0)
+    return found
 
 
 def _first(path: str) -> str:
@@ -113,7 +126,7 @@ def capacity_of(config: NodeConfig, machine: Machine) -> dict[str, str]:
         "memory": f"{config.memory // 1024}Ki",
         "pods": str(config.settings.max_pods),
         "ephemeral-storage": f"{machine.disk // 1024}Ki",
-        "hugepages-2Mi": "0",
+        **{f"hugepages-{size}": str(quantity.of(amount, "BinarySI")) for size, amount in machine.hugepages.items()},
     }
 
 

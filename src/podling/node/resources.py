@@ -27,7 +27,16 @@ def container_resources(container: Object, pids_limit: int = 0) -> Resources:
         memory=memory,
         memory_swap=memory,
         pids_limit=pids_limit,
+        hugepages={page_size(name): quantity.whole(amount) for name, amount in limits.items() if name.startswith(HUGEPAGES)},
     )
+
+
+HUGEPAGES = "hugepages-"
+
+
+def page_size(resource: str) -> str:
+    """`hugepages-2Mi` as the kernel names the size: 2MB."""
+    return resource.removeprefix(HUGEPAGES).replace("i", "") + "B"
 
 
 def cpu_shares(milli: int) -> int:

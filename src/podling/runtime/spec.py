@@ -274,7 +274,9 @@ def _device_node(device: DeviceNode) -> Spec:
 
 def _resources(plan: Plan, host: Host) -> Spec:
     rules = _device_rules(plan.resources, plan.devices, privileged=plan.security.privileged)
-    return {"devices": rules, **limits_of(plan.resources, host, plan.numbers)}
+    pages = [{"pageSize": size, "limit": limit} for size, limit in plan.resources.hugepages.items()]
+    limits = limits_of(plan.resources, host, plan.numbers)
+    return {"devices": rules, **limits, **({"hugepageLimits": pages} if pages else {})}
 
 
 def limits_of(limits: Resources, host: Host, numbers: Numbers = EMPTY) -> Spec:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from podling.base import quantity
-from podling.linux.mount import is_mountpoint, tmpfs
+from podling.linux.mount import is_mountpoint, mount, tmpfs
 from podling.node.pod.spec import Object
 from podling.node.volumes.base import Context, Placed
 
@@ -21,12 +21,26 @@ class EmptyDir:
 
 def _make(spec: Object, path: Path, group: int | None) -> None:
     path.mkdir(parents=True, exist_ok=True)
-    if spec.get("medium") == "Memory":
-        mount_memory(path, quantity.whole(spec["sizeLimit"]) if spec.get("sizeLimit") else 0)
+    medium, size = spec.get("medium") or "", quantity.whole(spec["sizeLimit"]) if spec.get("sizeLimit") else 0
+    if medium == "Memory":
+        mount_memory(path, size)
+    elif medium.startswith("HugePages"):
+        _mount_huge_pages(path, huge_page_options(medium, size))
     os.chmod(path, 0o777)
     if group is not None:
         os.chown(path, -1, group)
         os.chmod(path, 0o2777)
+
+
+def huge_page_options(medium: str, size: int) -> str:
+    """Options of hugetlbfs for a medium: HugePages has the machine's own page size, HugePages-1Gi says which."""
+    page = medium.partition("-")[2]
+    return ",".join([*([f"pagesize={page.removesuffix('i')}"] if page else []), *([f"size={size}"] if size else [])])
+
+
+def _mount_huge_pages(path: Path, options: str) -> None:
+    if not is_mountpoint(path):
+        mount("hugetlbfs", path, "hugetlbfs", options=options)
 
 
 def mount_memory(path: Path, size: int = 0, mode: int = 0o777) -> None:
