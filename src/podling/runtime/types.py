@@ -80,6 +80,7 @@ class Resources:
     write_iops: tuple[DeviceRate, ...] = ()
     devices: tuple[Device, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
+    hugepages: Mapping[str, int] = EMPTY  # bytes by the kernel's name of the size: 2MB, 1GB
 
 
 @dataclass(frozen=True, slots=True)
