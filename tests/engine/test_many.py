@@ -8,7 +8,7 @@ import pytest
 
 from podling.engine.engine import Engine
 from podling.engine.types import ExecSpec, Mount
-from podling.testing.crash import check
+from podling.testing.crash_containers import check
 from podling.testing.engine import run
 
 pytestmark = pytest.mark.root
@@ -32,7 +32,7 @@ async def test_fifty_live_and_go(engine: Engine, tmp_path: Path) -> None:
     async with asyncio.timeout(60):
         lives = await asyncio.gather(*(live(engine, number) for number in range(_MANY)))
     assert lives == [(f"{number}\n".encode(), number + 1, number) for number in range(_MANY)]
-    check(engine, tmp_path, {})
+    await check(engine, tmp_path, {})
     assert engine.containers.list() == []
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) <= tasks
@@ -41,7 +41,7 @@ async def test_fifty_live_and_go(engine: Engine, tmp_path: Path) -> None:
 
 async def test_fifty_run_side_by_side(engine: Engine, tmp_path: Path) -> None:
     containers = await asyncio.gather(*(run(engine, "sleep", "1000") for _ in range(_MANY)))
-    check(engine, tmp_path, {container.id: "started" for container in containers})
+    await check(engine, tmp_path, {container.id: "started" for container in containers})
     assert len({container.endpoints[0].ip for container in containers}) == _MANY
     await asyncio.gather(*(container.remove(force=True) for container in containers))
-    check(engine, tmp_path, {container.id: "removed" for container in containers})
+    await check(engine, tmp_path, {container.id: "removed" for container in containers})
