@@ -62,6 +62,22 @@ def test_leaving_a_websocket_detaches(docker):
     assert docker("inspect", "-f", "{{.State.Running}}", "box").stdout == "true\n"
 
 
+def test_detach_keys_on_a_websocket(docker):
+    docker("run", "-d", "-it", "--name", "box", "busybox", "cat")
+
+    async def talk(socket):
+        socket.send(b"one\n")
+        seen = b""
+        while b"one\r\none\r\n" not in seen:  # as it is typed, and from cat
+            seen += (await socket.receive()).data
+        socket.send(b"two\x18")
+        return seen + await all_of(socket)
+
+    said = attached(docker, "stream=1&stdin=1&stdout=1&detachKeys=ctrl-x", talk)
+    assert b"\x18" not in said
+    assert docker("inspect", "-f", "{{.State.Running}}", "box").stdout == "true\n"
+
+
 def test_what_is_no_websocket(docker):
     docker("create", "--name", "box", "busybox", "true")
     assert docker.api("GET", "/containers/box/attach/ws?stream=1")[0] == 400

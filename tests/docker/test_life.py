@@ -1,6 +1,8 @@
 """Containers through their life, by the real CLI."""
 
+import http.client
 import json
+import socket
 
 import pytest
 
@@ -116,3 +118,45 @@ def test_health(docker):
     events.kill()
     events.communicate()
     assert "(healthy)" in docker("ps").stdout
+
+
+class Waiting:
+    """A question to the API that has its head, and waits for its body."""
+
+    def __init__(self, docker, condition):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(60)
+        self._socket.connect(str(docker.socket))
+        self._socket.sendall(b"POST /containers/box/wait?condition=%s HTTP/1.1\r\nHost: d\r\n\r\n" % condition.encode())
+        self._response = http.client.HTTPResponse(self._socket)
+        self._response.begin()
+        self.status = self._response.status
+
+    def answer(self):
+        with self._socket, self._response:
+            return json.loads(self._response.read())
+
+
+def test_every_condition_of_wait(docker):
+    docker("create", "--name", "box", "busybox", "sh", "-c", "exit 4")
+    assert Waiting(docker, "not-running").answer() == {"StatusCode": 0}
+    following, gone = Waiting(docker, "next-exit"), Waiting(docker, "removed")
+    docker("start", "box")
+    assert following.answer() == {"StatusCode": 4}
+    assert Waiting(docker, "not-running").answer() == {"StatusCode": 4}
+    again = Waiting(docker, "next-exit")
+    docker("start", "box")
+    assert again.answer() == {"StatusCode": 4}
+    docker("rm", "box")
+    assert gone.answer() == {"StatusCode": 4}
+    docker("create", "--name", "box", "busybox")
+    refused = Waiting(docker, "odd")
+    assert (refused.status, refused.answer()["message"]) == (400, 'invalid condition: "odd"')
+
+
+def test_waiting_for_one_that_removes_itself(docker):
+    docker("create", "--rm", "--name", "box", "busybox", "sh", "-c", "exit 6")
+    gone = Waiting(docker, "removed")
+    docker("start", "box")
+    assert gone.answer() == {"StatusCode": 6}
+    assert docker("ps", "-aq").stdout == ""

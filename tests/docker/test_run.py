@@ -189,6 +189,27 @@ def test_detaching_and_attaching_again(docker, terminal):
     assert shell.wait() == 5
 
 
+def test_detach_keys_of_ones_own(docker, terminal):
+    shell = terminal("run", "-it", "--name", "box", "--detach-keys", "a,ctrl-x", "busybox", "sh")
+    shell.expect(b"# ")
+    shell.type(b"\x10\x11echo $((40 + 2))\n")  # the usual ones are input now
+    shell.expect(b"42")
+    shell.type(b"a\x18")
+    assert shell.wait() == 0
+    assert docker("inspect", "-f", "{{.State.Running}}", "box").stdout == "true\n"
+    shell = terminal("attach", "--detach-keys", "q", "box")
+    shell.type(b"q")
+    shell.expect(b"read escape sequence")
+    shell.wait()  # some clients call that a failure
+    shell = terminal("exec", "-it", "--detach-keys", "ctrl-]", "box", "sh")
+    shell.expect(b"# ")
+    shell.type(b"\x1d")
+    shell.expect(b"read escape sequence")
+    shell.wait()
+    status, _, body = docker.api("POST", "/containers/box/attach?stream=1&detachKeys=odd")
+    assert (status, b"Invalid detach keys (odd) provided" in body) == (400, True)
+
+
 def test_a_terminal_of_an_exec(docker, terminal):
     docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
     shell = terminal("exec", "-it", "box", "sh")
