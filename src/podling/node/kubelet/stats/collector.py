@@ -26,21 +26,22 @@ class Collector:
         self._root = root
         self._clock = clock
         self._states = states
-        self._reading = asyncio.Lock()
+        self._reading_brief = asyncio.Lock()  # of their own: the disks may take their time
+        self._reading_whole = asyncio.Lock()
         self._brief: Reading | None = None
         self._whole: Reading | None = None
         self._rates: Mapping[str, int] = {}
 
     async def brief(self) -> Reading:
         """CPU and memory."""
-        async with self._reading:
+        async with self._reading_brief:
             if self._brief is None or self._age(self._brief) > FRESH_SECONDS:
                 self._brief = await asyncio.to_thread(self._reader.brief, self._here())
             return self._brief
 
     async def whole(self) -> tuple[Reading, Mapping[str, int]]:
         """All, and the rates of CPU (billionths) since the reading before."""
-        async with self._reading:
+        async with self._reading_whole:
             if self._whole is None or self._age(self._whole) > FRESH_SECONDS:
                 before = await self._base()
                 self._whole = await asyncio.to_thread(self._reader.whole, self._here(), await self._images())

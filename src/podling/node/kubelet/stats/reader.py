@@ -39,7 +39,7 @@ class Images:
 
 
 class Reader:
-    """Reads in a thread, one reading at a time. `layer` measures a container's own files."""
+    """Reads in threads, one `whole` at a time. `layer` measures a container's own files."""
 
     def __init__(self, config: NodeConfig, clock: Clock, layer: Layer) -> None:
         self._config = config
