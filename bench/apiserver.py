@@ -5,105 +5,23 @@ that keeps its objects there: what such a server does comes on top.
 """
 
 import asyncio
-import gc
-import multiprocessing
-import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
-import uvloop
 
 import etcd
 import peers
 import table
 import timing
+from apiservers import CONNECTIONS, POD, PODS, Connection, loaded, rate, serving
 
-CONNECTIONS = 64
 ALONE, TOGETHER = 400, 9_600  # pods created over one connection, and over all: 10,000
 STREAMS = 1_000
-
-POD = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"generateName": "pod-", "labels": {"app": "web", "tier": "front"}, "annotations": {"note": "x" * 400}},
-    "spec": {
-        "containers": [
-            {
-                "name": "main",
-                "image": "registry.example/web:1.2.3",
-                "command": ["/bin/server", "--port=8080"],
-                "env": [{"name": f"VARIABLE_{number}", "value": "value"} for number in range(10)],
-                "ports": [{"containerPort": 8080, "name": "http"}],
-                "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
-            }
-        ]
-    },
-}
-
-
-def serve(folder: str, port: int, ready: "multiprocessing.synchronize.Event") -> None:
-    from podling.aio.server import HttpServer
-    from podling.apiserver.identity import Attributes, Decision
-    from podling.apiserver.server import ApiServer
-    from podling.store.sqlite import SqliteStore
-
-    class AllowAll:
-        def authorize(self, attributes: Attributes) -> Decision:
-            return Decision(True)
-
-    async def main() -> None:
-        store = await SqliteStore.open(Path(folder) / "state.db")
-        api = ApiServer(store, authorizer=AllowAll())
-        await api.start()
-        server = HttpServer(api.handle)
-        await server.listen_tcp("127.0.0.1", port)
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 50)  # as podling's processes do
-        ready.set()
-        await asyncio.Event().wait()
-
-    uvloop.run(main())
-
-
-class Connection:
-    """A keep-alive connection that asks and reads one answer."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    @classmethod
-    async def open(cls, port: int) -> "Connection":
-        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 26))
-
-    async def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n"
-        self.writer.write(head.encode() + body)
-        answer = await self.reader.readuntil(b"\r\n\r\n")
-        length = int(answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        data = await self.reader.readexactly(length)
-        assert answer[9:10] == b"2", data
-        return data
-
-
-async def rate(port: int, total: int, count: int, ask: Callable[[Connection], Awaitable[object]]) -> float:
-    """Requests in a second over `count` connections."""
-    connections = [await Connection.open(port) for _ in range(count)]
-
-    async def work(connection: Connection) -> None:
-        for _ in range(total // count):
-            await ask(connection)
-
-    started = time.perf_counter()
-    await asyncio.gather(*map(work, connections))
-    elapsed = time.perf_counter() - started
-    for connection in connections:
-        connection.writer.close()
-    return total / elapsed
 
 
 async def fan_out(port: int, events: int) -> float:
@@ -144,12 +62,12 @@ class Measured:
 
 
 async def measure(port: int) -> Measured:
-    pod, pods = orjson.dumps(POD), "/api/v1/namespaces/default/pods"
+    pod = orjson.dumps(POD)
     connection = await Connection.open(port)
-    await connection.ask("POST", "/api/v1/namespaces/default/serviceaccounts", orjson.dumps({"metadata": {"name": "default"}}))
+    await connection.prepare()
 
     def create(connection: Connection) -> Awaitable[object]:
-        return connection.ask("POST", pods, pod)
+        return connection.ask("POST", PODS, pod)
 
     created = [await rate(port, ALONE, 1, create), await rate(port, TOGETHER, CONNECTIONS, create)]
     listed: list[float] = []
@@ -157,7 +75,7 @@ async def measure(port: int) -> Measured:
         started = time.perf_counter()
         answer = await connection.ask("GET", "/api/v1/pods")
         listed.append(time.perf_counter() - started)
-    one = f"{pods}/{orjson.loads(answer)['items'][0]['metadata']['name']}"
+    one = f"{PODS}/{orjson.loads(answer)['items'][0]['metadata']['name']}"
 
     def get(connection: Connection) -> Awaitable[object]:
         return connection.ask("GET", one)
@@ -188,19 +106,8 @@ def show(ours: Measured, theirs: etcd.Rates | None) -> None:
 
 def main() -> None:
     timing.clean_up_on_signals()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        server = context.Process(target=serve, args=(folder, port, ready), daemon=True)
-        server.start()
-        try:
-            assert ready.wait(20)
-            ours = uvloop.run(measure(port))
-        finally:
-            server.terminate()
-            server.join()
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, serving(Path(folder)) as server:
+        ours = loaded(server, measure)
     show(ours, measure_etcd(ours.pod_size))
 
 
