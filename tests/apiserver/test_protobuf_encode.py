@@ -1,11 +1,14 @@
 """Protobuf answers: what is sent is read back as it was."""
 
+import asyncio
+
 import pytest
 
 from podling.api.objects import thaw
 from podling.api.registry import KINDS
 from podling.apiserver.protobuf import decode
 from podling.apiserver.protobuf_encode import encode
+from podling.apiserver.wire import bytes_of, fields, text_of
 from podling.testing.apiserver import CONFIG_MAPS, Api
 from podling.testing.kinds import KEPT, sample
 from podling.testing.samples import Object, stored
@@ -80,3 +83,26 @@ async def test_answers(api: Api) -> None:
     partial = await api("GET", f"{CONFIG_MAPS}/a", accept=f"{PROTOBUF};as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
     assert b"PartialObjectMetadata" in partial.body
     assert b"ConfigMap" not in partial.body
+
+
+async def test_a_watch(api: Api) -> None:
+    made = await api.create(CONFIG_MAPS, {"metadata": {"name": "w"}, "data": {"x": "1"}})
+    reply = await api.transport.request(
+        "GET", CONFIG_MAPS, {"watch": "true", "fieldSelector": "metadata.name=w"}, [("accept", f"{PROTOBUF};stream=watch")]
+    )
+    assert reply.headers.get("content-type") == f"{PROTOBUF};stream=watch"
+    await api("DELETE", f"{CONFIG_MAPS}/w")
+    stream, data = reply.stream(), b""
+    seen = []
+    while len(seen) < 2:
+        while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
+            async with asyncio.timeout(30):
+                data += await anext(stream)
+        size = int.from_bytes(data[:4], "big")
+        event, data = dict(fields(data[4 : 4 + size])), data[4 + size :]
+        raw = dict(fields(bytes_of(event[2])))[1]
+        seen.append((text_of(event[1]), decode(bytes_of(raw))))
+    assert [kind for kind, _ in seen] == ["ADDED", "DELETED"]
+    assert seen[0][1]["data"] == {"x": "1"}
+    assert seen[1][1]["metadata"]["uid"] == made["metadata"]["uid"]
+    await stream.aclose()

@@ -58,6 +58,10 @@ class Form(Protocol):
     def one(self, data: bytes) -> bytes: ...
 
 
+MakeFrame = Callable[[str, bytes], bytes]
+"""(type of an event, the object's JSON) -> the event as one chunk."""
+
+
 class Change:
     """One write: `item` is None when it deleted, `previous` is None when it created."""
 
@@ -69,13 +73,13 @@ class Change:
         self.item = item
         self.previous = previous
         self._last: bytes | None = None
-        self._frames: dict[tuple[str, Form], bytes] = {}
+        self._frames: dict[tuple[str, Form, MakeFrame | None], bytes] = {}
 
-    def frame(self, kind: str, form: Form) -> bytes:
+    def frame(self, kind: str, form: Form, make: "MakeFrame | None" = None) -> bytes:
         """The watch event of type `kind` as one chunk, made once for all streams."""
-        frame = self._frames.get((kind, form))
+        frame = self._frames.get((kind, form, make))
         if frame is None:
-            frame = self._frames[kind, form] = event_frame(kind, form.one(self._shown(kind)))
+            frame = self._frames[kind, form, make] = (make or event_frame)(kind, form.one(self._shown(kind)))
         return frame
 
     def _shown(self, kind: str) -> bytes:

@@ -15,10 +15,12 @@ from podling.aio.http import BodyWriter, Response
 from podling.api.field import FieldError
 from podling.api.kind import Kind
 from podling.api.status import expired, invalid
-from podling.apiserver.cache import Change, Item, ResourceCache, TooOld, event_frame
+from podling.apiserver import watch_protobuf
+from podling.apiserver.cache import Change, Item, MakeFrame, ResourceCache, TooOld, event_frame
 from podling.apiserver.call import Call
 from podling.apiserver.listing import Selection, parse_revision, selection, too_large_revision
 from podling.apiserver.negotiation import JSON, Representation
+from podling.apiserver.protobuf_fields import MEDIA_TYPE
 from podling.apiserver.storage import Storage
 
 Object = dict[str, Any]
@@ -32,8 +34,9 @@ INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 class Watcher:
     """One client's view of a resource: what its selection lets through, as frames that wait to be written."""
 
-    def __init__(self, cache: ResourceCache, selection: Selection, form: Representation) -> None:
+    def __init__(self, cache: ResourceCache, selection: Selection, form: Representation, make: MakeFrame = event_frame) -> None:
         self._cache = cache
+        self._make = make
         self._selection = selection
         self._form = form
         self._frames: list[bytes] = []
@@ -61,9 +64,9 @@ class Watcher:
         now = change.item is not None and selection.matches(change.item)
         before = change.previous is not None and selection.matches(change.previous)
         if now:
-            self.add(change.frame("MODIFIED" if before else "ADDED", self._form))
+            self.add(change.frame("MODIFIED" if before else "ADDED", self._form, self._make))
         elif before:
-            self.add(change.frame("DELETED", self._form))
+            self.add(change.frame("DELETED", self._form, self._make))
 
     def add(self, frame: bytes) -> None:
         if len(self._frames) >= BACKLOG:
@@ -76,11 +79,11 @@ class Watcher:
     def show(self, items: Sequence[Item]) -> None:
         """Items that are there already, as ADDED."""
         if items:  # as one frame, so that they don't count as a backlog
-            self._frames.append(b"".join(event_frame("ADDED", self._form.one(item.data)) for item in items))
+            self._frames.append(b"".join(self._make("ADDED", self._form.one(item.data)) for item in items))
 
     def bookmark(self, revision: int, annotations: Object | None = None) -> None:
         """Tell the client how far it has seen."""
-        self.add(event_frame("BOOKMARK", bookmark(self._selection.kind, revision, annotations)))
+        self.add(self._make("BOOKMARK", bookmark(self._selection.kind, revision, annotations)))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -185,14 +188,18 @@ async def watch(call: Call, watches: Watches) -> Response:
     chosen, asked = selection(call), options(call)
     form = call.form
     cache = call.storage.cache(call.kind)
+    make, media = event_frame, JSON
+    if call.media.name == MEDIA_TYPE:
+        watch_protobuf.check(call.kind, call.media)
+        make, media = watch_protobuf.protobuf_frame, watch_protobuf.STREAM
 
     async def stream(writer: BodyWriter) -> None:
-        watcher = Watcher(cache, chosen, form)
+        watcher = Watcher(cache, chosen, form, make)
         try:
             _begin(watcher, cache, chosen, asked, call.storage.revision)
         except TooOld as error:
             gone = expired(f"too old resource version: {asked.revision} ({error.oldest})")
-            writer.write_framed(event_frame("ERROR", orjson.dumps(gone.status())))
+            writer.write_framed(make("ERROR", orjson.dumps(gone.status())))
             return
         watches.add(watcher, asked.bookmarks)
         timer = asyncio.get_running_loop().call_later(asked.seconds, watcher.close)
@@ -202,7 +209,7 @@ async def watch(call: Call, watches: Watches) -> Response:
             timer.cancel()
             watches.remove(watcher)
 
-    return Response(200, stream, [("Content-Type", JSON), ("Cache-Control", "no-cache, private")])
+    return Response(200, stream, [("Content-Type", media), ("Cache-Control", "no-cache, private")])
 
 
 def _begin(watcher: Watcher, cache: ResourceCache, chosen: Selection, asked: Options, current: int) -> None:
