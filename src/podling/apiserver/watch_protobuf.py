@@ -1,6 +1,6 @@
 """Watch events in protobuf, for clients that take nothing else: messages with their length before them.
 
-Source: Kubernetes API concepts, "Kubernetes Protobuf encoding"; meta/v1 WatchEvent; length-delimited frames of k8s.io/apimachinery.
+Source: Kubernetes API concepts, "Kubernetes Protobuf encoding"; meta/v1 WatchEvent; k8s.io/apimachinery util/framer.
 """
 
 import struct
