@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from node.conftest import Cluster, World, condition, eventually, shell, status_of
+from node.conftest import Cluster, Object, World, condition, eventually, shell, status_of
 from podling.client.client import Client
 from podling.client.resource import PODS
 from podling.client.transport import DirectTransport
@@ -29,14 +29,28 @@ async def agent(world: World, *, last: bool = False) -> AsyncIterator[Cluster]:
         await world.stop_agent(made)
 
 
+DEBUG = ("--image=busybox", "--image-pull-policy=IfNotPresent", "--target=app", "--container=look", "--profile=general")
+
+
+def looking(pod: Object) -> Object:
+    """The status of the container that looks into the pod."""
+    found: list[Object] = pod["status"].get("ephemeralContainerStatuses") or [{}]
+    return found[0]
+
+
 async def test_running_pods_run_on(world: World) -> None:
     async with agent(world) as before:
         await load_busybox(before.engine)
         await before.create("web", shell("while true; do date +%s; sleep 0.1; done"))
-        pod = await before.ready("web")
+        await before.ready("web")
+        await before.kubectl("debug", "web", *DEBUG, "--", "sh", "-c", "ps -o args; sleep 1000")
+        pod = await before.until("web", lambda pod: "running" in looking(pod).get("state", {}), "looked into")
+        assert "while true; do date" in await eventually(lambda: before.logs("web", "-c", "look"), bool)
     async with agent(world, last=True) as after:
         await asyncio.sleep(0.3)
         again = await after.ready("web")
+        assert looking(again)["containerID"] == looking(pod)["containerID"]
+        assert "running" in looking(again)["state"]
         assert status_of(again)["containerID"] == status_of(pod)["containerID"]
         assert (again["status"]["podIP"], status_of(again)["restartCount"]) == (pod["status"]["podIP"], 0)
         assert condition(again, "Ready") == condition(pod, "Ready")

@@ -17,7 +17,7 @@ from podling.node.launch import termination_file
 from podling.node.manifests import is_static, mirrored
 from podling.node.pod.events import Doomed, Granted, NotGranted, RoomMade, Seen, Vanished
 from podling.node.pod.lifecycle import begin, restore
-from podling.node.pod.spec import DEFAULT_GRACE, Object, key_of, uid_of
+from podling.node.pod.spec import DEFAULT_GRACE, Object, containers, ephemeral_containers, init_containers, key_of, uid_of
 from podling.node.pod.state import Exit, Found, State
 from podling.node.runtime import Held
 from podling.node.static_pods import StaticPods
@@ -153,7 +153,7 @@ class Pods:
         uid, now = uid_of(pod), self._crew.clock.now()
         held = self._held.pop(uid, [])
         addresses = self._sandboxes.pop(uid, None)
-        names = {c["name"] for c in (*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"])}
+        names = {c["name"] for c in (*init_containers(pod), *containers(pod), *ephemeral_containers(pod))}
         held = [h for h in held if h.labels.get(runtime.CONTAINER_NAME) in names]
         state = restore(pod, latest(held, self._message_of), addresses, now) if held or addresses is not None else begin(pod, now)
         worker = self._workers[uid] = PodWorker(self._crew, state, self._finished)
