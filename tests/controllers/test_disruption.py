@@ -9,11 +9,13 @@ from podling.api.status import ApiError
 from podling.api.timestamps import rfc3339
 from podling.client.resource import (
     BUDGETS,
+    DEFINITIONS,
     DEPLOYMENTS,
     PODS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
     STATEFUL_SETS,
+    Resource,
 )
 from podling.controllers import disruption
 from podling.controllers.plan import Event, Plan
@@ -174,3 +176,34 @@ async def test_two_budgets_for_one_pod_are_an_error(cluster: Simulation) -> None
     (pod_,) = await cluster.pods()
     with pytest.raises(ApiError, match="This pod has more than one PodDisruptionBudget"):
         await evict(cluster, name_of(pod_))
+
+
+async def test_pods_of_a_custom_resource_have_its_budget(cluster: Simulation) -> None:
+    await cluster.client.create(DEFINITIONS, scalable("Gadget", "gadgets"))
+    await cluster.advance(5)
+    kept = {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": "web"}, "spec": {"size": 3}}
+    gadget = await cluster.client.create(Resource("example.com", "v1", "gadgets", kind="Gadget"), kept, "default")
+    for name in ("a", "b", "c"):
+        metadata = {"name": name, "namespace": "default", "labels": {"app": "web"}, "ownerReferences": [owner_reference(gadget)]}
+        spec = {"containers": [{"name": "main", "image": "web:1"}]}
+        await cluster.client.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    await cluster.client.create(BUDGETS, budget(maxUnavailable=1) | {"metadata": {"name": "web", "namespace": "default"}})
+    await cluster.advance(5)
+    status = (await cluster.client.get(BUDGETS, "web", "default"))["status"]
+    assert (status["expectedPods"], status["desiredHealthy"], status["disruptionsAllowed"]) == (3, 2, 1)
+    await evict(cluster, "a")
+    with pytest.raises(ApiError) as refused:
+        await evict(cluster, "b")
+    assert refused.value.code == 429
+
+
+def scalable(kind: str, plural: str) -> Object:
+    """The definition of a custom resource that has a scale."""
+    paths = {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size", "labelSelectorPath": ".status.selector"}
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    version["subresources"] = {"status": {}, "scale": paths}
+    names = {"plural": plural, "kind": kind, "singular": kind.lower()}
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}
+    metadata = {"name": f"{plural}.example.com"}
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata, "spec": spec}
