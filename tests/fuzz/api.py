@@ -25,7 +25,7 @@ from podling.apiserver.reviews import Reviews
 from podling.testing.apiserver import AllowAll, Served
 
 Object = dict[str, Any]
-PATHS = 60
+PATHS = 12
 DEPTH = 3
 
 
