@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from podling.node.admission import Room, admit, claim_of, grant
+from podling.node.admission import Room, admit, claim_of, grant, make_way
 from podling.node.pod.events import Granted, NotGranted
 
 ROOM = Room("n1", {"cpu": 2000, "memory": 4 << 30, "pods": 3}, {"disk": "ssd"})
@@ -93,6 +93,18 @@ def test_static_pods_keep_off_a_tainted_node() -> None:
     assert refused(pod(), room=room) == ("", "")
     assert refused(pod(annotations=static), room=room)[0] == "TaintToleration"
     assert refused(pod(annotations=static, tolerations=[{"operator": "Exists"}]), room=room) == ("", "")
+
+
+def test_who_makes_way_for_a_critical_pod() -> None:
+    critical = pod("1500m", priority=2_000_000_000)
+    large, small, free = pod("1"), pod("100m"), pod()
+    guarded = pod("1", container={"resources": {part: {"cpu": "1", "memory": "1Gi"} for part in ("requests", "limits")}})
+    assert make_way(critical, [large, small], ROOM) == [large]
+    assert make_way(critical, [guarded, large], ROOM) == [large, guarded]
+    assert make_way(critical, [free, guarded, small], ROOM) == [free, small, guarded]
+    assert make_way(pod("1500m"), [large], ROOM) == []
+    assert make_way(pod("9", priority=2_000_000_000), [large], ROOM) == []
+    assert make_way(critical, [pod("1", priority=2_000_000_001)], ROOM) == []
 
 
 def test_a_wish_for_another_size() -> None:

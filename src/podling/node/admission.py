@@ -168,6 +168,31 @@ def _collides(one: Port, other: Port) -> bool:
     return one[1:] == other[1:] and (one[0] == other[0] or "0.0.0.0" in (one[0], other[0]))
 
 
+_GIVEN_UP_FIRST = ("BestEffort", "Burstable", "Guaranteed")
+
+
+def make_way(pod: Object, others: Iterable[Object], room: Room) -> list[Object]:
+    """Who has to leave for a critical pod that lacks nothing but room; empty where that would not help, or isn't due to it.
+
+    Those of the least quality of service and priority go first, and of these the largest, so that few go.
+    """
+    others = list(others)
+    if not is_critical(pod) or _misfit(pod, (), room) is not None:
+        return []
+    candidates = [other for other in others if not is_critical(other) and _priority(other) < _priority(pod)]
+    candidates.sort(key=lambda other: (_GIVEN_UP_FIRST.index(qos_class(other)), _priority(other), -sum(asked_of(other).values())))
+    leaving: list[Object] = []
+    while _misfit(pod, [claim_of(other) for other in others if other not in leaving], room) is not None:
+        if not candidates:
+            return []
+        leaving.append(candidates.pop(0))
+    return leaving
+
+
+def _priority(pod: Object) -> int:
+    return int(pod["spec"].get("priority") or (CRITICAL if is_static(pod) else 0))
+
+
 def grant(pod: Object, others: Iterable[Claim], room: Room) -> Granted | NotGranted:
     """Whether a running pod may have the sizes that it wishes."""
     if is_static(pod):

@@ -10,7 +10,7 @@ from podling.aio.tasks import Tasks
 from podling.client.errors import FAILURES
 from podling.client.informer import Informer
 from podling.node import runtime
-from podling.node.admission import Claim, Room, admit, grant
+from podling.node.admission import Claim, Room, admit, grant, make_way
 from podling.node.crew import Crew
 from podling.node.ending import read_message
 from podling.node.launch import termination_file
@@ -24,6 +24,8 @@ from podling.node.static_pods import StaticPods
 from podling.node.worker import PodWorker
 
 log = logging.getLogger(__name__)
+
+_PREEMPTED = "Preempted in order to admit critical pod"
 
 
 class Pods:
@@ -122,9 +124,17 @@ class Pods:
             self._doubted[worker.uid] = pod
             self._tasks.start(self._look_again(worker), "admission")
             return
-        if refusal is not None:
+        if refusal is not None and not self._make_way(worker):
             worker.post(refusal)
         worker.post(Seen(pod))
+
+    def _make_way(self, worker: PodWorker) -> bool:
+        """Have other pods leave for this one, where it matters so much."""
+        others = {uid: other.granted for uid, other in self._workers.items() if uid != worker.uid and other.claim is not None}
+        leaving = make_way(worker.state.pod, others.values(), self._room())
+        for pod in leaving:
+            self._workers[uid_of(pod)].post(Doomed("Preempting", _PREEMPTED, None, "TerminationByKubelet"))
+        return bool(leaving)
 
     def _refusal(self, worker: PodWorker) -> Doomed | None:
         return admit(worker.state.pod, self._claims(worker.uid), self._room())
