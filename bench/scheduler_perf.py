@@ -26,12 +26,13 @@ from podling.apiserver.server import ApiServer
 from podling.app import process
 from podling.client.client import Client
 from podling.client.informer import Informers
-from podling.client.resource import NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS
+from podling.client.resource import NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, Resource
 from podling.client.transport import DirectTransport
 from podling.scheduler.loop import run_scheduler
 from podling.store.sqlite import SqliteStore
 from podling.testing.simulation import Everybody, node
 
+PRIORITIES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False, kind="PriorityClass")
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 COLOR = {"matchLabels": {"color": "blue"}}
 REQUIRED, PREFERRED = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
@@ -134,7 +135,8 @@ def pod(name: str, spec: Object, cpu: str = "100m", priority: int = 0, namespace
     requests = {"cpu": cpu, "memory": "500Mi"}
     container = {"name": "pause", "image": "registry.k8s.io/pause:3.10", "resources": {"requests": requests}}
     metadata = {"name": name, "namespace": namespace, "labels": {"color": "blue"}}
-    whole = {"containers": [container], "priority": priority, **spec}
+    important = {"priorityClassName": "important"} if priority else {}
+    whole = {"containers": [container], **important, **spec}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": whole}
 
 
@@ -142,6 +144,8 @@ def objects_of(shape: Shape) -> list[tuple[Any, Object]]:
     found: list[tuple[Any, Object]] = [
         (NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}) for name in ("sched-0", "sched-1")
     ]
+    important = {"apiVersion": PRIORITIES.api_version, "kind": PRIORITIES.kind, "metadata": {"name": "important"}, "value": 10}
+    found.append((PRIORITIES, important))
     for name in ("sched-0", "sched-1"):
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
         found.append((SERVICE_ACCOUNTS, account))
