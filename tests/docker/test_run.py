@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from podling.linux import mount
+
 pytestmark = pytest.mark.root
 
 
@@ -49,6 +51,30 @@ def test_mounts(docker, tmp_path):
     )  # fmt: skip
     assert out.stdout.startswith("kept\nfrom the host")
     assert "1024" in out.stdout
+    assert "Read-only file system" in out.stderr
+
+
+def test_mounts_of_every_kind_by_the_long_form(docker, tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "file").write_text("x")
+    docker("volume", "create", "data")
+    docker("run", "--rm", "-v", "data:/d", "busybox", "sh", "-c", "mkdir /d/part; echo y > /d/part/file")
+    mount.bind(tmp_path, tmp_path / "below")
+    try:
+        out = docker(
+            "run", "--rm", "--name", "box",
+            "--mount", f"type=bind,src={tmp_path},dst=/all,readonly",
+            "--mount", f"type=bind,src={tmp_path},dst=/alone,bind-recursive=disabled",
+            "--mount", "type=volume,src=data,dst=/part,volume-subpath=part",
+            "--mount", "type=tmpfs,dst=/scratch,tmpfs-size=1m,tmpfs-mode=1700",
+            "busybox", "sh", "-c", "ls /all/below /alone/below; cat /part/*; stat -c %a /scratch; df /scratch; touch /all/z",
+            check=False,
+        )  # fmt: skip
+    finally:
+        mount.unmount_if_mounted(tmp_path / "below")
+    lines = out.stdout.split()
+    assert lines[:6] == ["/all/below:", "below", "file", "/alone/below:", "y", "1700"], out
+    assert "1024" in lines
     assert "Read-only file system" in out.stderr
 
 

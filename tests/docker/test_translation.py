@@ -303,3 +303,25 @@ def test_registries_of_credentials():
     assert credentials.domain("localhost:5000") == "localhost:5000"
     assert credentials.domain("https://example.com/v2/") == "example.com"
     assert credentials.of_object({"auth": "bWU6c2VjcmV0"}).username == "me"
+
+
+def test_mounts_are_shown_as_they_were_asked_for():
+    host = {
+        "Binds": ["/a:/b:ro,rslave", "data:/data:nocopy", "/own"],
+        "Mounts": [
+            {"Type": "bind", "Source": "/c", "Target": "/d", "BindOptions": {"NonRecursive": True}},
+            {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 4096, "Options": [["noexec"], ["uid", "5"]]}},
+        ],
+        "VolumeDriver": "remote",
+    }
+    made = spec(host)
+    shown = host_config(made)
+    assert {name: shown[name] for name in host} == host
+    assert shown["Tmpfs"] is None
+    assert [mount.options for mount in made.mounts] == [
+        {"create_source": True},
+        {"no_copy": True, "driver": "remote"},
+        {"driver": "remote"},
+        {"non_recursive": True},
+        {"size": 4096, "flags": ["noexec", "uid=5"]},
+    ]

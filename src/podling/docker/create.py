@@ -22,7 +22,7 @@ from podling.runtime.types import Security
 Json = Mapping[str, Any]
 
 _RESTART = frozenset({"", "no", "always", "on-failure", "unless-stopped"})
-_SHOWN = ("AttachStdin", "AttachStdout", "AttachStderr", "OnBuild")
+_SHOWN = ("AttachStdin", "AttachStdout", "AttachStderr", "NetworkDisabled", "OnBuild")
 _SHOWN_OF_HOST = (
     "Binds",
     "Cgroup",

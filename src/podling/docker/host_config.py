@@ -10,7 +10,8 @@ from podling.runtime.spec import DEFAULT_SHM_SIZE, MASKED_PATHS, READ_ONLY_PATHS
 from podling.runtime.types import DeviceRate, Security
 
 Json = dict[str, Any]
-_OF_CONFIG = frozenset({"AttachStdin", "AttachStdout", "AttachStderr", "OnBuild"})
+_OF_CONFIG = frozenset({"AttachStdin", "AttachStdout", "AttachStderr", "NetworkDisabled", "OnBuild"})
+_OF_MOUNTS = frozenset({"Binds", "Mounts", "Tmpfs"})
 
 
 def host_config(spec: ContainerSpec) -> Json:
@@ -47,8 +48,14 @@ def host_config(spec: ContainerSpec) -> Json:
         "Annotations": dict(spec.annotations) or None,
         **_resources(spec),
         **_security(spec.security),
-        **{name: value for name, value in spec.shown.items() if name not in _OF_CONFIG},
+        **_shown(spec),
     }
+
+
+def _shown(spec: ContainerSpec) -> Json:
+    """What is shown as it was asked for. Mounts can be said in several ways: all of them, or none."""
+    shown = {name: value for name, value in spec.shown.items() if name not in _OF_CONFIG}
+    return (dict.fromkeys(_OF_MOUNTS) if shown.keys() & _OF_MOUNTS else {}) | shown
 
 
 def _mounts(spec: ContainerSpec) -> Json:

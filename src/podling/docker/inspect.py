@@ -160,6 +160,8 @@ def config(container: Container) -> Json:
         "OnBuild": spec.shown.get("OnBuild"),
         "Labels": dict(spec.labels),
     }
+    if spec.shown.get("NetworkDisabled"):
+        shown["NetworkDisabled"] = True
     if spec.exposed:
         shown["ExposedPorts"] = {port: {} for port in spec.exposed}
     if spec.stop_signal:

@@ -27,7 +27,7 @@ def mounts(body: Json, host: Json) -> Iterator[Mount]:
     """Binds, Mounts, Tmpfs and Volumes; one target can be named once."""
     seen: set[str] = set()
     given = [
-        *(_bind(text) for text in host.get("Binds") or ()),
+        *(_bind(text, host.get("VolumeDriver") or "") for text in host.get("Binds") or ()),
         *(_mount(entry) for entry in host.get("Mounts") or ()),
         *(_tmpfs(target, flags) for target, flags in (host.get("Tmpfs") or {}).items()),
     ]
@@ -41,7 +41,7 @@ def mounts(body: Json, host: Json) -> Iterator[Mount]:
             yield Mount("volume", "", _target(target))
 
 
-def _bind(text: str) -> Mount:
+def _bind(text: str, driver: str) -> Mount:
     """`/host:/container[:options]`, `volume:/container[:options]`, or `/container` for an anonymous volume."""
     parts = text.split(":")
     if len(parts) > 3 or not all(parts):
@@ -64,7 +64,8 @@ def _bind(text: str) -> Mount:
                 '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
             )
         return Mount("bind", posixpath.normpath(source), _target(target), read_only, propagation, {"create_source": True})
-    return Mount("volume", source, _target(target), read_only, options={"no_copy": True} if no_copy else {})
+    options = {"no_copy": no_copy, "driver": driver}
+    return Mount("volume", source, _target(target), read_only, options={name: value for name, value in options.items() if value})
 
 
 def _target(path: str) -> str:
@@ -94,8 +95,9 @@ def _mount(entry: Json) -> Mount:
                 )
             if (propagation := options.get("Propagation") or "rprivate") not in _PROPAGATION:
                 raise InvalidInput(f'invalid mount config for type "bind": invalid propagation mode: {propagation}')
-            create = {"create_source": True} if options.get("CreateMountpoint") else {}
-            return Mount("bind", posixpath.normpath(source), target, read_only, propagation, create)
+            chosen = {"create_source": options.get("CreateMountpoint"), "non_recursive": options.get("NonRecursive")}
+            given = {name: True for name, value in chosen.items() if value}
+            return Mount("bind", posixpath.normpath(source), target, read_only, propagation, given)
         case "volume":
             if not source and (entry.get("VolumeOptions") or {}).get("Subpath"):
                 raise InvalidInput('invalid mount config for type "volume": must not set Subpath when using anonymous volumes')
@@ -103,9 +105,7 @@ def _mount(entry: Json) -> Mount:
         case "tmpfs":
             if source:
                 raise InvalidInput('invalid mount config for type "tmpfs": field Source must not be specified')
-            given = entry.get("TmpfsOptions") or {}
-            chosen = {"size": given.get("SizeBytes"), "mode": given.get("Mode")}
-            return Mount("tmpfs", "", target, read_only, options={name: value for name, value in chosen.items() if value})
+            return Mount("tmpfs", "", target, read_only, options=_tmpfs_options(entry.get("TmpfsOptions") or {}))
     raise InvalidInput(f'invalid mount config for type "{kind}": mount type unknown')
 
 
@@ -126,6 +126,13 @@ def _volume_options(given: Json) -> dict[str, Any]:
         "driver_options": driver.get("Options"),
         "subpath": given.get("Subpath"),
     }
+    return {name: value for name, value in options.items() if value}
+
+
+def _tmpfs_options(given: Json) -> dict[str, Any]:
+    """`Options` are words of mount(8) as [name] or [name, value], since API 1.46."""
+    words = ["=".join(words) for words in given.get("Options") or ()]
+    options = {"size": given.get("SizeBytes"), "mode": given.get("Mode"), "flags": words}
     return {name: value for name, value in options.items() if value}
 
 

@@ -69,7 +69,12 @@ async def _resolve(mount: Mount, record: Record, around: Surroundings, root: Pat
         return TmpfsMount(mount.target, _tmpfs_options(mount))
     if mount.type == "bind":
         return BindMount(
-            _bind_source(mount), mount.target, mount.read_only, mount.propagation, flags=tuple(mount.options.get("flags", ()))
+            _bind_source(mount),
+            mount.target,
+            mount.read_only,
+            mount.propagation,
+            recursive=not mount.options.get("non_recursive"),
+            flags=tuple(mount.options.get("flags", ())),
         )
     path = await around.volumes.mount(mount.source, record.id)
     if not mount.options.get("no_copy"):

@@ -26,7 +26,8 @@ class Mount:
 
     `source` is a host path (bind), a volume's name (volume; empty: an anonymous one is made), or unused (tmpfs).
     `options`: for a volume `driver`, `driver_options`, `labels`, `no_copy`, `subpath`; for a tmpfs `size` (bytes) and `mode`, or
-    `flags`, a list of mount(8) words; for a bind `create_source` (make a missing directory, as `-v` does) and `flags`.
+    `flags`, a list of mount(8) words; for a bind `create_source` (make a missing directory, as `-v` does), `flags`
+    and `non_recursive` (without the mounts below it).
     """
 
     type: MountType

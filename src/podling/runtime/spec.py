@@ -209,7 +209,9 @@ def _mount(target: str, kind: str, options: Iterable[str], source: str = "") -> 
 def _bind(mount: BindMount) -> Spec:
     if mount.propagation not in _PROPAGATIONS:
         raise InvalidInput(f"invalid mount propagation: {mount.propagation}")
-    options = ["rbind" if mount.recursive else "bind", "ro" if mount.read_only else "rw", mount.propagation, *mount.flags]
+    # crun takes rprivate beside bind for rbind.
+    kind, propagation = ("rbind", mount.propagation) if mount.recursive else ("bind", mount.propagation.removeprefix("r"))
+    options = [kind, "ro" if mount.read_only else "rw", propagation, *mount.flags]
     return _mount(mount.target, "bind", options, mount.source)
 
 
