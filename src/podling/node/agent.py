@@ -1,12 +1,14 @@
 """The node agent of one machine: composes pods, services, names and the node's own API over an engine and a client."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 
 from podling.aio.clock import Clock
 from podling.aio.tasks import Tasks
+from podling.base.errors import PodlingError, Unsupported
 from podling.base.ids import jitter
 from podling.client.client import Client
 from podling.client.errors import FAILURES
@@ -36,9 +38,12 @@ from podling.node.proxy.proxy import Proxy
 from podling.node.proxy.table import Ranges
 from podling.node.registration import Registration, version
 from podling.node.routes.routes import Routes
+from podling.node.runtime import PodRuntime
 from podling.node.sources import Sources
 from podling.node.tokens import TokenCache
 from podling.node.volumes.volumes import Volumes
+
+log = logging.getLogger(__name__)
 
 API_SERVER = "kube-apiserver-kubelet-client"
 _DNS_PORT = 53
@@ -62,7 +67,7 @@ class NodeAgent:
         self._own_pods = self._informers.of(PODS, Scope(fields=f"spec.nodeName={config.name}"))
         self._peers = None if peers is None else Informers(peers, clock, jitter)
         self._network = PodNetwork(config)
-        self._runtime = EngineRuntime(engine, self._network)
+        self._runtime = _runtime_of(config, engine, self._network)
         self._registration = Registration(config, client, clock, self._runtime)
         self._nft = Nft()
         self._pods: Pods | None = None
@@ -72,6 +77,7 @@ class NodeAgent:
     async def start(self) -> None:
         """Register, take up what is there, serve, and report Ready."""
         await asyncio.to_thread(self._make_places)
+        await self._runtime.prepare()
         node = await self._registration.register()
         await self._network.start(await self._place(node["spec"].get("podCIDR", "")))
         await self._start_services()
@@ -163,6 +169,8 @@ class NodeAgent:
         config, clock = self.config, self._clock
 
         def layer(id: str) -> tuple[int, int]:
+            if config.settings.runtime:
+                return 0, 0  # whose layers another keeps
             found = self._engine.images.snapshots.usage(id)
             return found.size, found.inodes
 
@@ -191,6 +199,10 @@ class NodeAgent:
 
     async def close(self) -> None:
         """Stop; safe to call twice."""
+        await self._stop()
+        await self._runtime.close()
+
+    async def _stop(self) -> None:
         await self._tasks.cancel()
         for part in reversed(self._parts):
             await (part.stop() if isinstance(part, Informers) else part.close())
@@ -199,7 +211,13 @@ class NodeAgent:
 
     async def purge(self) -> None:
         """`close`, and take away what the node holds in the kernel: after the engine's containers are gone."""
-        await self.close()
+        await self._stop()
+        try:
+            for uid in await self._runtime.sandboxes():
+                await self._runtime.remove_sandbox(uid)
+        except PodlingError as error:
+            log.warning("pods may be left in %s: %s", self._runtime.name, error)
+        await self._runtime.close()
         await self._nft.apply(table.removal(self.config.table))
         self._nft.close()
         for uid in self._volumes.uids():
@@ -207,6 +225,17 @@ class NodeAgent:
         await self._network.close()
         for directory in (self.config.pods, self.config.sandboxes):
             unmount_if_mounted(directory)
+
+
+def _runtime_of(config: NodeConfig, engine: Engine, network: PodNetwork) -> PodRuntime:
+    if not (endpoint := config.settings.runtime):
+        return EngineRuntime(engine, network)
+    try:
+        from podling.node.cri.client import CriClient
+        from podling.node.cri.runtime import CriRuntime
+    except ImportError:
+        raise Unsupported("containerRuntimeEndpoint needs more packages: pip install 'podling[cri]'") from None
+    return CriRuntime(CriClient(endpoint), network, config)
 
 
 def _server_context(config: NodeConfig) -> ssl.SSLContext:

@@ -48,6 +48,12 @@ class EngineRuntime:
         self._engine = engine
         self._network = network
 
+    async def prepare(self) -> None:
+        """The engine has been started before."""
+
+    async def close(self) -> None:
+        """The engine is closed by whoever started it."""
+
     # Sandboxes
 
     async def run_sandbox(self, spec: SandboxSpec) -> tuple[str, ...]:

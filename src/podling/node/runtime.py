@@ -129,6 +129,12 @@ class PodRuntime(Protocol):
     name: str
     version: str
 
+    async def prepare(self) -> None:
+        """Learn `name` and `version`; before all other calls."""
+
+    async def close(self) -> None:
+        """Let go of the runtime; sandboxes and containers stay."""
+
     async def run_sandbox(self, spec: SandboxSpec) -> tuple[str, ...]:
         """Make the pod's namespaces and network; its addresses. Called again for a sandbox that is there, it gives these."""
 

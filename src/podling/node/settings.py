@@ -38,9 +38,13 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Times in seconds, sizes in bytes, thresholds of images in percent of the disk (100: never)."""
+    """Times in seconds, sizes in bytes, thresholds of images in percent of the disk (100: never).
+
+    `runtime` is the endpoint of a CRI runtime; empty: our own engine.
+    """
 
     manifests: Path | None = None
+    runtime: str = ""
     thresholds: tuple[Threshold, ...] = field(default_factory=lambda: parse(_HARD))
     soft_grace_most: float = 0.0
     pressure_lasts: float = 300.0
@@ -83,6 +87,7 @@ def read(document: Mapping[str, Any], base: Path = Path("/")) -> Settings:
     hard = document.get("evictionHard")
     return Settings(
         manifests=base / manifests if manifests else None,
+        runtime=document.get("containerRuntimeEndpoint") or "",
         thresholds=parse(_HARD if hard is None else hard) + parse(document.get("evictionSoft") or {}, graces),
         soft_grace_most=float(document.get("evictionMaxPodGracePeriod") or 0),
         pressure_lasts=after("evictionPressureTransitionPeriod", default.pressure_lasts),

@@ -20,9 +20,7 @@ class CriClient:
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        sizes = [("grpc.max_receive_message_length", _MOST), ("grpc.max_send_message_length", _MOST)]
-        # Some runtimes refuse the socket's path as the authority of a request.
-        self._channel = grpc.aio.insecure_channel(endpoint, [*sizes, ("grpc.default_authority", "localhost")])
+        self._channel: grpc.aio.Channel | None = None
         self._methods: dict[str, Callable[..., Any]] = {}
 
     async def call(self, method: str, /, patience: float = _SECONDS, **fields: Any) -> Any:
@@ -33,6 +31,10 @@ class CriClient:
             raise _error(method, error) from None
 
     def _method(self, name: str) -> Callable[..., Any]:
+        if self._channel is None:
+            sizes = [("grpc.max_receive_message_length", _MOST), ("grpc.max_send_message_length", _MOST)]
+            # Some runtimes refuse the socket's path as the authority of a request.
+            self._channel = grpc.aio.insecure_channel(self.endpoint, [*sizes, ("grpc.default_authority", "localhost")])
         if name not in self._methods:
             service = "ImageService" if name in _IMAGES else "RuntimeService"
             self._methods[name] = self._channel.unary_unary(
@@ -43,7 +45,11 @@ class CriClient:
         return self._methods[name]
 
     async def close(self) -> None:
-        await self._channel.close()
+        """Safe to call twice; a further call connects again."""
+        self._methods.clear()
+        if (channel := self._channel) is not None:
+            self._channel = None
+            await channel.close()
 
 
 _KINDS: dict[grpc.StatusCode, type[PodlingError]] = {
