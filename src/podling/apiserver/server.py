@@ -32,7 +32,7 @@ from podling.apiserver.quota import Quotas
 from podling.apiserver.storage import Storage
 from podling.apiserver.watch import Watches
 from podling.base.errors import PodlingError
-from podling.base.ids import uid
+from podling.base.ids import request_ids
 from podling.store.base import Store
 
 log = logging.getLogger(__name__)
@@ -123,6 +123,7 @@ class ApiServer:
         self._definitions = Definitions(self.backend, self._watches.end)
         self.metrics = Metrics()
         self.auditor = auditor
+        self.request_ids = request_ids()
         self._tasks = Tasks("api server")
         self._ready = False
         self._handle = _chain(self, MIDDLEWARE, self._dispatch)
@@ -248,7 +249,7 @@ async def count(server: ApiServer, call: Call, handle: Handle) -> Response | Non
 
 async def name_request(server: ApiServer, call: Call, handle: Handle) -> Response | None:
     """Every answer tells what its request is called in the audit log."""
-    call.audit_id = call.request.headers.get("audit-id")[:64] or uid()
+    call.audit_id = call.request.headers.get("audit-id")[:64] or next(server.request_ids)
     response = await handle(call)
     return response and Response(response.status, response.body, [*response.headers, ("Audit-Id", call.audit_id)])
 
