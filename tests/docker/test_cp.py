@@ -128,3 +128,12 @@ def test_into_a_volume_and_a_place_that_cannot_be_written(docker, tmp_path):
     assert "is marked read-only" in docker("cp", str(tmp_path / "file"), "box:/etc/file", check=False).stderr
     assert "is marked read-only" in docker("cp", str(tmp_path / "file"), "box:/host/other", check=False).stderr
     assert not (tmp_path / "other").exists()
+
+
+def test_what_is_copied_with_its_owner_becomes_the_containers_users(docker, tmp_path):
+    (tmp_path / "file").write_text("x")
+    os.chown(tmp_path / "file", 1234, 2345)
+    docker("create", "--name", "box", "-u", "nobody", "busybox", "stat", "-c", "%n %u", "/tmp/kept", "/tmp/plain")
+    docker("cp", "-a", str(tmp_path / "file"), "box:/tmp/kept")
+    docker("cp", str(tmp_path / "file"), "box:/tmp/plain")
+    assert docker("start", "-a", "box").stdout.splitlines() == ["/tmp/kept 65534", "/tmp/plain 1234"]

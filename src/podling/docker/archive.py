@@ -45,7 +45,8 @@ async def get(call: Call, daemon: Daemon) -> Response:
 async def put(call: Call, daemon: Daemon) -> Response:
     keep = call.flag("noOverwriteDirNonDir")
     container = _container(call, daemon)
-    await container.archive_put(_path(call), archives.plain(call.request.stream()), overwrite=not keep)
+    stream = archives.plain(call.request.stream())
+    await container.archive_put(_path(call), stream, overwrite=not keep, own=call.flag("copyUIDGID"))
     container.tell("extract-to-dir")
     return empty(200)
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 from podling.base.errors import InvalidInput, NotFound
 from podling.engine.types import Change, PathStat
-from podling.linux.inside import open_inside
+from podling.linux.inside import open_inside, read_inside
+from podling.runtime.user import lookup
 from podling.snapshots import base as snapshots
 from podling.snapshots import trees
 
@@ -44,8 +45,8 @@ class Files:
             async for piece in trees.pack(root, [(f"/{path.lstrip('/')}", "" if name in (".", "") else name)]):
                 yield piece
 
-    async def put(self, path: str, source: AsyncIterable[bytes], *, overwrite: bool = True) -> None:
-        """Unpack a tar (gzip, zstd or plain) into the directory `path`.
+    async def put(self, path: str, source: AsyncIterable[bytes], *, overwrite: bool = True, user: str = "") -> None:
+        """Unpack a tar (gzip, zstd or plain) into the directory `path`. All becomes `user`'s (of its passwd), where given.
 
         Without `overwrite` a directory never gives way to a file, nor the other way about. Raises NotFound, InvalidInput,
         Forbidden where the container may not write.
@@ -54,7 +55,8 @@ class Files:
         async with self._root() as root:
             if not _is_directory(root, path, self._container):
                 raise InvalidInput("extraction point is not a directory")
-            await trees.extract(source, root, f"/{path.lstrip('/')}", replace_directories=overwrite)
+            owner = _owner(root, user) if user else None
+            await trees.extract(source, root, f"/{path.lstrip('/')}", owner=owner, replace_directories=overwrite)
 
     async def export(self) -> AsyncIterator[bytes]:
         """A tar of the whole root, without what is mounted in it."""
@@ -82,6 +84,12 @@ def _stat(root: Path, path: str, container: str) -> PathStat:
         target = os.path.normpath(os.path.join("/", os.path.dirname(path), target))
     name = os.path.basename(os.path.normpath(path)) or "/"
     return PathStat(name, status.st_size, status.st_mode, status.st_mtime, target)
+
+
+def _owner(root: Path, user: str) -> tuple[int, int]:
+    passwd, group = (read_inside(root, path).decode(errors="replace") for path in ("etc/passwd", "etc/group"))
+    found = lookup(user, passwd, group)
+    return found.uid, found.gid
 
 
 def _is_directory(root: Path, path: str, container: str) -> bool:

@@ -266,9 +266,9 @@ class Container(Actor):
         """A tar of `path` and what is below it. Raises NotFound."""
         return await self.files.get(path)
 
-    async def archive_put(self, path: str, source: AsyncIterable[bytes], *, overwrite: bool = True) -> None:
-        """Unpack a tar into the directory `path` (see `Files.put`)."""
-        await self.files.put(path, source, overwrite=overwrite)
+    async def archive_put(self, path: str, source: AsyncIterable[bytes], *, overwrite: bool = True, own: bool = False) -> None:
+        """Unpack a tar into the directory `path` (see `Files.put`). With `own` all becomes its user's, where it has one."""
+        await self.files.put(path, source, overwrite=overwrite, user=self.spec.user if own else "")
 
     def export(self) -> AsyncIterator[bytes]:
         """Its whole file system as a tar."""
