@@ -1,6 +1,7 @@
 """Changes of files, on both event loops."""
 
 import asyncio
+import contextlib
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,24 @@ async def test_closing_ends_who_waits(tmp_path):
     watcher.close()
     await following
     assert seen == []
+
+
+async def test_more_follow_than_there_may_be_instances(tmp_path):
+    places = [tmp_path / str(number) for number in range(300)]
+    with contextlib.ExitStack() as stack:
+        followers = []
+        for place in places:
+            place.mkdir()
+            followers.append(stack.enter_context(inotify.Follower(place, inotify.CREATE)))
+        twice = stack.enter_context(inotify.Follower(places[7], inotify.CREATE))
+        for place in places:
+            (place / f"file of {place.name}").touch()
+        for follower, place in zip(followers, places, strict=True):
+            assert (await anext(follower)).name == f"file of {place.name}"
+        assert (await anext(twice)).name == "file of 7"
+    with pytest.raises(FileNotFoundError):
+        inotify.Follower(tmp_path / "none", inotify.CREATE)
+    assert not inotify.Shared._of_loop
 
 
 async def test_a_missing_file_is_named(tmp_path):

@@ -52,8 +52,7 @@ def hold(path: Path, most: int) -> None:
 
 async def keep(path: Path, most: int) -> None:
     """Hold the log's files as they fill up, until cancelled."""
-    with inotify.Inotify() as watcher:
-        watcher.add(path.parent, inotify.CREATE | inotify.MOVED_TO)
+    with inotify.Follower(path.parent, inotify.CREATE | inotify.MOVED_TO) as watcher:
         hold(path, most)
         async for event in watcher:
             if event.name == path.name:

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from podling.linux.libc import function
 
@@ -107,6 +107,77 @@ class Inotify:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+class Shared(Inotify):
+    """One instance for many who follow a directory each: the kernel allows a user 128 instances, and many more watches."""
+
+    _of_loop: ClassVar[dict[asyncio.AbstractEventLoop, "Shared"]] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._followers: dict[int, list[Follower]] = {}
+
+    def _read(self) -> None:
+        super()._read()
+        while self._events:
+            event = self._events.popleft()
+            for watch in [event.watch] if event.watch >= 0 else list(self._followers):
+                for follower in self._followers.get(watch, ()):
+                    follower.tell(event)
+
+    def join(self, path: str | Path, mask: int, follower: "Follower") -> int:
+        """Tell `follower` of what happens at `path`; all who follow the same path want the same `mask`. The watch's number."""
+        try:
+            watch = self.add(path, mask)
+        except OSError:
+            self._end_if_unused()
+            raise
+        self._followers.setdefault(watch, []).append(follower)
+        return watch
+
+    def leave(self, watch: int, follower: "Follower") -> None:
+        self._followers[watch].remove(follower)
+        if not self._followers[watch]:
+            del self._followers[watch]
+            self.remove(watch)
+        self._end_if_unused()
+
+    def _end_if_unused(self) -> None:
+        if not self._followers:
+            self.close()
+            self._of_loop.pop(self._loop, None)
+
+    @classmethod
+    def of_this_loop(cls) -> "Shared":
+        loop = asyncio.get_running_loop()
+        if loop not in cls._of_loop:
+            cls._of_loop[loop] = cls()
+        return cls._of_loop[loop]
+
+
+class Follower:
+    """Follows one path by the loop's shared instance. Use it as a context; `async for event in follower` never polls."""
+
+    def __init__(self, path: str | Path, mask: int) -> None:
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._shared = Shared.of_this_loop()
+        self._watch = self._shared.join(path, mask, self)
+
+    def tell(self, event: Event) -> None:
+        self._events.put_nowait(event)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self._events.get()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._shared.leave(self._watch, self)
 
 
 def parse(data: bytes) -> list[Event]:
