@@ -6,6 +6,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from podling.aio.tasks import Tasks
@@ -77,7 +78,7 @@ class PodWorker:
     """`finished` is called once, when nothing is left of the pod here and in the API."""
 
     def __init__(self, crew: Crew, state: State, finished: Callable[["PodWorker"], None]) -> None:
-        self.state = state
+        self.state = replace(state, runtime=crew.runtime.name)
         self._crew = crew
         self._finished = finished
         self._events: deque[Event] = deque()

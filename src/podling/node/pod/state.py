@@ -126,6 +126,7 @@ class State:
     unmet: tuple[str, str] | None = None  # why it has not: Deferred or Infeasible, and the message
     traces: Literal["kept", "clearing", "cleared"] = "kept"
     over: bool = False
+    runtime: str = "podling"  # whose ids its containers have
 
     def container(self, name: str) -> Container:
         for container in self.containers:

@@ -7,8 +7,6 @@ from podling.node.pod.resizing import granted_to
 from podling.node.pod.spec import Object, container_of, containers, init_containers, qos_class
 from podling.node.pod.state import Container, Exit, Life, State
 
-RUNTIME = "podling"
-
 
 def pod_status(state: State, old: Object, host_ip: str, now: float) -> Object:
     """The whole status; `old` is the one last written, for transition times and for conditions that others keep."""
@@ -77,8 +75,8 @@ def _container_status(state: State, container: Container) -> Object:
     waiting_for = "PodInitializing" if state.inits else "ContainerCreating"
     status: Object = {
         "name": container.name,
-        "state": _present(container, waiting_for),
-        "lastState": _past(container),
+        "state": _present(container, waiting_for, state.runtime),
+        "lastState": _past(container, state.runtime),
         "ready": _is_ready(container),
         "restartCount": container.restarts,
         "image": container_of(state.pod, container.name).get("image", ""),
@@ -91,7 +89,7 @@ def _container_status(state: State, container: Container) -> Object:
         if asked := granted_to(state, container).get("requests"):
             status["allocatedResources"] = asked
     if container.id:
-        status["containerID"] = f"{RUNTIME}://{container.id}"
+        status["containerID"] = f"{state.runtime}://{container.id}"
     return status
 
 
@@ -101,27 +99,27 @@ def _is_ready(container: Container) -> bool:
     return container.alive and container.ready
 
 
-def _present(container: Container, waiting_for: str) -> Object:
+def _present(container: Container, waiting_for: str, runtime: str) -> Object:
     if container.alive:
         return {"running": {"startedAt": rfc3339(container.started_at)}}
     if container.exit is not None and not container.reason:
-        return {"terminated": _terminated(container.exit)}
+        return {"terminated": _terminated(container.exit, runtime)}
     waiting = {"reason": container.reason or waiting_for}
     return {"waiting": waiting | ({"message": container.message} if container.message else {})}
 
 
-def _past(container: Container) -> Object:
+def _past(container: Container, runtime: str) -> Object:
     """The end before the present state: the latest one, once it isn't the present any more."""
     latest = container.exit if container.exit is not None and container.reason else container.previous
-    return {"terminated": _terminated(latest)} if latest is not None else {}
+    return {"terminated": _terminated(latest, runtime)} if latest is not None else {}
 
 
-def _terminated(end: Exit) -> Object:
+def _terminated(end: Exit, runtime: str) -> Object:
     terminated: Object = {
         "exitCode": end.code,
         "reason": end.reason,
         "startedAt": rfc3339(end.started_at) if end.started_at else None,
         "finishedAt": rfc3339(end.finished_at),
-        "containerID": f"{RUNTIME}://{end.container_id}" if end.container_id else "",
+        "containerID": f"{runtime}://{end.container_id}" if end.container_id else "",
     }
     return terminated | ({"message": end.message} if end.message else {})
