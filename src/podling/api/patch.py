@@ -28,7 +28,8 @@ def json_patch(obj: Object, operations: Any) -> Object:
         raise status.bad_request("error decoding patch: a JSON patch is a list of operations")
     if len(operations) > MAX_OPERATIONS:
         raise status.too_large(f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}")
-    result = thaw(obj)
+    touched = {_first(operation.get(member)) for operation in operations for member in ("path", "from")}
+    result: Any = thaw(obj) if "" in touched else {name: thaw(obj[name]) if name in touched else obj[name] for name in obj}
     copied = 0
     for operation in operations:
         if operation.get("op") == "copy":
@@ -40,6 +41,14 @@ def json_patch(obj: Object, operations: Any) -> Object:
     if not isinstance(result, dict):
         raise PatchError("the patch leaves no object")
     return result
+
+
+def _first(pointer: Any) -> str | None:
+    """The member of the whole that a pointer leads into; "" where it may be any."""
+    if not isinstance(pointer, str):
+        return None if pointer is None else ""
+    name = pointer[1:].partition("/")[0]
+    return "" if "~" in name else name
 
 
 def _size(obj: Any, pointer: Any) -> int:
