@@ -93,6 +93,13 @@ async def test_version_and_health(api: Api) -> None:
     await api.server.close()
     assert (await api("GET", "/readyz")).status == 500
     assert (await api("GET", "/livez")).status == 200
+    for check in ("ping", "store", "poststarthook/bootstrap"):
+        assert (await api("GET", f"/livez/{check}")).body == b"ok"
+    assert (await api("GET", "/readyz/poststarthook/bootstrap")).status == 500
+    assert (await api("GET", "/readyz/ping")).status == 200
+    told = (await api("GET", "/readyz", verbose="", exclude="poststarthook/bootstrap")).body
+    assert told == b"[+]ping ok\n[+]store ok\n[+]poststarthook/bootstrap excluded: ok\nreadyz check passed\n"
+    assert (await api("GET", "/readyz/none")).status == 404
 
 
 async def test_representations(api: Api) -> None:

@@ -22,6 +22,7 @@ Object = dict[str, Any]
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERSION = "1.36.0"
+PROBES = ("healthz", "livez", "readyz")
 HEALTH = ("ping", "store", "poststarthook/bootstrap")
 
 
@@ -37,8 +38,9 @@ class Discovery:
         path = call.request.path.rstrip("/") or "/"
         if call.request.method not in ("GET", "HEAD"):
             raise method_not_allowed() if self._known(path) else no_such_path()
-        if path in ("/healthz", "/livez", "/readyz"):
-            return health(call, path, ready or path == "/livez")
+        probe, _, check = path[1:].partition("/")
+        if probe in PROBES and (not check or check in HEALTH):
+            return health(call, probe, check, ready or probe == "livez")
         if path.startswith("/openapi/"):
             return await self._openapi.handle(call.request)
         if path in ("/api", "/apis") and _wants_aggregated(call):
@@ -200,15 +202,19 @@ def index(registry: Registry) -> Object:
 FIXED: dict[str, Callable[[Registry], Object]] = {"/": index, "/api": api_versions, "/apis": api_groups, "/version": version}
 
 
-def health(call: Call, path: str, good: bool) -> Response:
-    """`ok`, or each check with `?verbose`; 500 while the server is not ready."""
-    mark = "+" if good else "-"
-    checks = [f"[+]{name} ok" for name in HEALTH[:-1]]
-    checks.append(f"[{mark}]{HEALTH[-1]} {'ok' if good else 'failed: not finished'}")
-    if good and "verbose" not in call.request.query:
+def health(call: Call, probe: str, check: str, good: bool) -> Response:
+    """`ok`, or each check with `?verbose`; 500 while the server is not ready. One `check` alone, or all but those excluded."""
+    query = call.request.query
+    excluded = set() if check else set(query.all("exclude"))
+    asked = [name for name in HEALTH if name not in excluded and check in ("", name)]
+    good = good or HEALTH[-1] not in asked
+    if good and (check or "verbose" not in query):
         body = "ok"
     else:
-        body = "\n".join([*checks, f"{path[1:]} check {'passed' if good else 'failed'}", ""])
+        failed = "" if good else HEALTH[-1]
+        told = [f"[-]{name} failed: not finished" if name == failed else f"[+]{name} ok" for name in asked]
+        told += [f"[+]{name} excluded: ok" for name in HEALTH if name in excluded]
+        body = "\n".join([*told, f"{probe} check {'passed' if good else 'failed'}", ""])
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("X-Content-Type-Options", "nosniff"),
