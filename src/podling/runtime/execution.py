@@ -29,7 +29,7 @@ from podling.runtime.stdio import Chunk, Stdio, over_pipes, over_terminal
 
 
 class RuntimeExec:
-    """One exec. `place` holds its files: process.json, pid, log, console."""
+    """One exec. Its files are called as `place`, each with a suffix of its own."""
 
     def __init__(self, child: process.Process, stdio: Stdio, place: Path, args0: str, master: int = -1) -> None:
         self.stdio: Stdio = _Output(self, stdio)
@@ -43,7 +43,7 @@ class RuntimeExec:
     @property
     def pid(self) -> int:
         with contextlib.suppress(OSError, ValueError):
-            return int((self._place / "pid").read_text())
+            return int(self._place.with_suffix(".pid").read_text())
         return 0
 
     async def started(self) -> bool:
@@ -51,16 +51,16 @@ class RuntimeExec:
         if self._started or self._exit is not None:
             return self._started
         with Inotify() as watcher:
-            watcher.add(self._place, CREATE)
+            watcher.add(self._place.parent, CREATE)
             async with Tasks("exec") as tasks:
                 made = tasks.start(self._pid_file(watcher), "start")
                 ended = tasks.start(self._child.wait(), "end")
                 await asyncio.wait([made, ended], return_when=asyncio.FIRST_COMPLETED)
-        self._started = self._started or (self._place / "pid").exists()
+        self._started = self._started or self._place.with_suffix(".pid").exists()
         return self._started
 
     async def _pid_file(self, watcher: Inotify) -> None:
-        while not (self._place / "pid").exists():
+        while not self._place.with_suffix(".pid").exists():
             await watcher.next()
 
     async def wait(self) -> Exit:
@@ -71,12 +71,10 @@ class RuntimeExec:
 
     def _conclude(self, code: int) -> Exit:
         """Without a pid file the process never was; the log says why."""
-        started = self._started = self._started or (self._place / "pid").exists()
-        words = _text(self._place / "log")
-        for name in ("process.json", "pid", "log", "console"):
-            (self._place / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._place.rmdir()
+        started = self._started = self._started or self._place.with_suffix(".pid").exists()
+        words = _text(self._place.with_suffix(".log"))
+        for suffix in (".json", ".pid", ".log", ".console"):
+            self._place.with_suffix(suffix).unlink(missing_ok=True)
         if code == 0 or started:
             return Exit(code if code >= 0 else 128 - code, 0)
         message, code = program.explain(words, self._args0)
@@ -120,12 +118,12 @@ class _Output:
 async def execute(chosen: Program, state: Path, bundle: Path, container: str, launch: ExecLaunch) -> RuntimeExec:
     """Start the process; whether it could be started shows in `wait`."""
     place = bundle / f"exec-{secrets.token_hex(4)}"
-    place.mkdir(mode=0o700)
     # The runtime sets the size before it starts the program; set from here, the program could look before it is there.
     size = {"consoleSize": {"height": launch.rows, "width": launch.columns}} if launch.rows else {}
-    (place / "process.json").write_bytes(orjson.dumps({**launch.process, **size}))
-    command = [chosen.path, f"--root={state}", f"--log={place / 'log'}", "exec", "--process", str(place / "process.json")]
-    command += ["--pid-file", str(place / "pid")]
+    asked = place.with_suffix(".json")
+    asked.write_bytes(orjson.dumps({**launch.process, **size}))
+    command = [chosen.path, f"--root={state}", f"--log={place.with_suffix('.log')}", "exec", "--process", str(asked)]
+    command += ["--pid-file", str(place.with_suffix(".pid"))]
     if not launch.process.get("terminal"):
         return await _over_pipes(chosen, [*command, container], place, launch)
     if chosen.is_crun:
@@ -169,15 +167,15 @@ async def _over_console_socket(
 ) -> RuntimeExec:
     """The runtime makes the terminal inside the container and sends its master side through a unix socket."""
     args0 = launch.process["args"][0]
-    directory = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = os.open(place.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         try:
-            listener.bind(f"/proc/self/fd/{directory}/console")
+            listener.bind(f"/proc/self/fd/{directory}/{place.name}.console")
         finally:
             os.close(directory)
         listener.listen(1)
         listener.setblocking(False)
-        child = await _spawn(chosen, [*command, "--console-socket", str(place / "console"), container], {})
+        child = await _spawn(chosen, [*command, "--console-socket", str(place.with_suffix(".console")), container], {})
         master = await _receive_terminal(listener, child)
     if master < 0:
         return RuntimeExec(child, _nothing(), place, args0)
