@@ -78,7 +78,9 @@ class SchedulingQueue:
         if known is None:
             known = self._known[pod.uid] = Waiting(pod, profile, self._clock.monotonic())
         known.pod, known.profile, known.gated = pod, profile, gated
-        if not gated and not known.held and pod.uid not in self._popped_at and pod.uid not in self._in_backoff:
+        if known.held:
+            known.missed = True
+        elif not gated and pod.uid not in self._popped_at and pod.uid not in self._in_backoff:
             self._activate(known)
 
     def replace(self, pod: PodInfo) -> None:
@@ -213,15 +215,17 @@ class SchedulingQueue:
 
     def _hasten(self) -> None:
         """Nothing else is to be done: the next that was rejected needn't wait longer."""
-        for due, order, uid in sorted(self._backoff):
-            if uid not in self._in_backoff:
-                continue
-            if not self._in_backoff[uid]:
-                self._backoff.remove((due, order, uid))
-                heapq.heapify(self._backoff)
-                del self._in_backoff[uid]
-                self._activate(self._known[uid])
-                return
+        waits = []
+        while self._backoff:
+            entry = heapq.heappop(self._backoff)
+            must_wait = self._in_backoff.get(entry[-1])
+            if must_wait:
+                waits.append(entry)
+            elif must_wait is False:
+                self._activate(self._known[entry[-1]])
+                break
+        for entry in waits:
+            heapq.heappush(self._backoff, entry)
 
     def _back_off(self, waiting: Waiting, *, must_wait: bool = False) -> None:
         """Wait from the last attempt on; what has waited long enough is ready."""
