@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 
 import pytest
@@ -10,6 +11,7 @@ from podling.base.errors import Conflict, InvalidInput
 from podling.linux import address, sysctl
 from podling.linux.namespace import run_in
 from podling.linux.netlink import Netlink
+from podling.network import datagrams
 from podling.network.networks import Networks
 from podling.network.ports import EPHEMERAL, PortRequest
 from podling.testing.traffic import HOST, OUTSIDE
@@ -147,6 +149,36 @@ async def test_a_relay_to_a_port_that_nobody_serves_ends_at_once(networks, web, 
     assert await asyncio.to_thread(ask, netns, "::1", 8080) in ("ConnectionResetError", "")
 
 
+@pytest.mark.parametrize("host", ["::1", "fd00:9::1"])
+async def test_datagrams_to_an_ipv6_address_and_the_answers_find_their_way(networks, web, net, netns, ask, tmp_path, host):
+    sysctl.write("net.ipv6.conf.uplink.accept_dad", 0, netns)
+    address.add(net, "uplink", "fd00:9::1/64")
+    gateway = networks.endpoints_of(web.id)[0].gateway
+    networks.publish(web.id, [PortRequest(53, "udp", host, 5353)])
+    seen = await asyncio.gather(*(asyncio.to_thread(ask, netns, host, 5353, "udp") for _ in range(5)))
+    assert seen == [gateway] * 5
+    await networks.close()
+    again = Networks(tmp_path / "state", "7e57", netns=netns, upstream=[])
+    await again.start({web.id})
+    assert await asyncio.to_thread(ask, netns, host, 5353, "udp") == gateway
+    again.unpublish(web.id)
+    await again.close()
+    assert ask(netns, host, 5353, "udp") == "ConnectionRefusedError"
+
+
+async def test_askers_that_are_silent_are_forgotten(networks, web, netns, ask, monkeypatch):
+    monkeypatch.setattr(datagrams, "IDLE_SECONDS", 0.5)
+    networks.publish(web.id, [PortRequest(53, "udp", "::1", 5353)])
+    await asyncio.sleep(0)  # the relay begins
+    before = len(os.listdir("/proc/self/fd"))
+    await asyncio.gather(*(asyncio.to_thread(ask, netns, "::1", 5353, "udp", 1) for _ in range(20)))
+    for _ in range(600):
+        if len(os.listdir("/proc/self/fd")) <= before:
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("sockets of askers stay open")
+
+
 async def test_a_port_is_chosen_and_never_twice(networks, web):
     published = networks.publish(web.id, [PortRequest(80), PortRequest(81), PortRequest(53, "udp")])
     ports = [p.host_port for p in published]
@@ -204,9 +236,8 @@ async def test_an_address_that_the_host_does_not_have(networks, web):
         PortRequest(80, "icmp"),
         PortRequest(80, host="x"),
         PortRequest(80, first=9, last=8),
-        PortRequest(53, "udp", host="::1"),
     ],
 )
 async def test_what_is_no_port(networks, web, request_):
-    with pytest.raises(InvalidInput, match=r"invalid|can't be reached by udp from ::1"):
+    with pytest.raises(InvalidInput, match="invalid"):
         networks.publish(web.id, [request_])

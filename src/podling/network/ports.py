@@ -1,7 +1,8 @@
 """Published ports: elements of nftables maps, no process a port.
 
 Each port is also held by a socket that is bound, so that no other program of the host takes it, and one that has it already is
-found. Packets don't reach that socket: they are sent on before. Where they can't be (`relay.py`) we carry them ourselves.
+found. Packets don't reach that socket: they are sent on before. Where they can't be we carry them ourselves (`relay.py`,
+`datagrams.py`).
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import itertools
 import socket
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 
 from podling.aio.tasks import Tasks
@@ -19,6 +21,7 @@ from podling.linux.conntrack import forget_udp
 from podling.linux.namespace import run_in
 from podling.linux.netlink import NETLINK_NETFILTER, Netlink
 from podling.linux.nftset import Element, pack
+from podling.network import datagrams
 from podling.network.base import Endpoint, Host
 from podling.network.firewall import Firewall
 from podling.network.relay import listen, relay
@@ -85,11 +88,11 @@ def addresses_of(request: PortRequest, endpoint: Endpoint) -> list[tuple[str, st
         hosts = [str(ip_address(request.host))] if request.host else list(_ANY.values())
     except ValueError as error:
         raise InvalidInput(f"invalid IP address: {request.host}") from error
-    if request.host and request.protocol == "tcp":
+    if request.host:
         targets[6] = targets[6] or targets[4]  # by a relay
     pairs = [(host, targets[ip_address(host).version]) for host in hosts]
     found = [(host, target) for host, target in pairs if target]
-    if (request.host and not found) or (hosts == [_LOOPBACK6] and request.protocol != "tcp"):
+    if request.host and not found:
         raise InvalidInput(f"the container can't be reached by {request.protocol} from {request.host}")
     return found
 
@@ -198,15 +201,17 @@ class Ports:
 
     def _relay(self, held: _Held) -> None:
         """Carry what the kernel won't; what it sends on never reaches the socket."""
-        if held.published.protocol == "tcp" and ":" in held.published.host:
-            work = relay(held.socket, self._make, held.target, held.published.port)
-            held.relay = self._tasks.start(work, f"relay from {held.published.host}")
+        published = held.published
+        if ":" in published.host:
+            carry = relay if published.protocol == "tcp" else datagrams.relay
+            work = carry(held.socket, partial(self._make, _KINDS[published.protocol]), held.target, published.port)
+            held.relay = self._tasks.start(work, f"relay from {published.host}")
 
-    def _make(self, family: int) -> socket.socket:
-        """A stream socket among the host's addresses."""
+    def _make(self, kind: int, family: int) -> socket.socket:
+        """A socket among the host's addresses."""
 
         def make() -> socket.socket:
-            return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            return socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
 
         return make() if self._netns is None else run_in(self._netns, make)
 
