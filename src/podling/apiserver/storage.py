@@ -11,9 +11,12 @@ from podling.api.objects import name_of, namespace_of
 from podling.apiserver.cache import Item, ResourceCache
 from podling.apiserver.encoding import encode, stamp, unstamp
 from podling.apiserver.encryption import NO_ENCRYPTION, Encryption
-from podling.store.base import Event, RevisionMismatch, Store
+from podling.store.base import Event, Page, RevisionMismatch, Store
 
 Object = dict[str, Any]
+
+
+_PAGE = 1000  # objects read at once at the start
 
 
 class Stale(Exception):
@@ -33,14 +36,20 @@ class Storage:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     async def start(self) -> None:
-        page = await self._store.range("/")
+        page = await self._store.range("/", limit=_PAGE)
         self._applied = self._started_at = page.revision
-        for entry in page.entries:
-            resource, key = _split(entry.key)
-            self.of(resource).load(key, self._encryption.open(resource, key, entry.value), entry.revision)
+        self._load(page)
+        while page.more:  # a page after the other, so that not all is in memory twice
+            page = await self._store.range("/", start_after=page.entries[-1].key, limit=_PAGE, revision=page.revision)
+            self._load(page)
         self._tasks.start(self._follow(), "follow the store")
         if stale := self._encryption.stale:
             self._tasks.start(self._seal_anew(stale), "seal with the new key")
+
+    def _load(self, page: Page) -> None:
+        for entry in page.entries:
+            resource, key = _split(entry.key)
+            self.of(resource).load(key, self._encryption.open(resource, key, entry.value), entry.revision)
 
     async def close(self) -> None:
         await self._tasks.cancel()

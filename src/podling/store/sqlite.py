@@ -36,10 +36,11 @@ INSERT INTO compaction SELECT 0 WHERE NOT EXISTS (SELECT * FROM compaction);
 _LATEST = "SELECT key, max(revision), value IS NULL FROM log GROUP BY key"
 _RANGE = """
 SELECT key, value, revision FROM log AS this
-WHERE key > ? AND key >= ? AND (key < ? OR ? = '') AND value IS NOT NULL
+WHERE key {0} ? AND (key < ? OR ? = '') AND value IS NOT NULL
   AND revision = (SELECT max(revision) FROM log WHERE key = this.key AND revision <= ?)
 ORDER BY key LIMIT ?
 """
+_RANGE_FROM, _RANGE_BEHIND = _RANGE.format(">="), _RANGE.format(">")
 # "+" keeps the planner on the order of revisions.
 _HISTORY = """
 SELECT key, value, revision FROM log
@@ -105,7 +106,8 @@ class SqliteStore:
             revision = self._revision
         self._check(revision)
         end = after_prefix(prefix)
-        rows = await self._read(_RANGE, start_after, prefix, end, end, revision, limit + 1 if limit else -1)
+        query, start = (_RANGE_FROM, prefix) if start_after < prefix else (_RANGE_BEHIND, start_after)
+        rows = await self._read(query, start, end, end, revision, limit + 1 if limit else -1)
         self._check(revision)
         more = bool(limit) and len(rows) > limit
         return Page([Entry(*row) for row in (rows[:limit] if more else rows)], revision, more)
