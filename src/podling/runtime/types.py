@@ -56,7 +56,8 @@ class Ulimit:
 class Resources:
     """Limits of one container. `cpu_shares` and `blkio_weight` are relative weights as cgroup v1 counts them.
 
-    `memory_swappiness` is 0 to 100, None unset; it is cgroup v1's alone. `nano_cpus` is how quota and period were asked for, if so.
+    `memory_swappiness` is 0 to 100, None unset; it is cgroup v1's alone. `nano_cpus` is how quota and period were asked for, if
+    so.
     """
 
     cpu_shares: int = 0
