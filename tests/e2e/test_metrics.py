@@ -125,18 +125,24 @@ except urllib.error.HTTPError as error:
 """
 
 
-def test_prometheus_with_a_service_account(busy):
+@pytest.fixture
+def prometheus(busy: Podling) -> Iterator[str]:
+    """The token of a service account that may read the nodes' metrics once `scrape` is bound to it."""
+    busy.kubectl("create", "serviceaccount", "prometheus")
+    busy.kubectl("create", "clusterrole", "scrape", "--verb=get", "--resource=nodes/metrics")
+    yield busy.kubectl("create", "token", "prometheus").stdout.strip()
+    busy.kubectl("delete", "--ignore-not-found", "serviceaccount/prometheus", "clusterrole/scrape", "clusterrolebinding/scrape")
+
+
+def test_prometheus_with_a_service_account(busy, prometheus):
     """Over the API server's proxy, and straight from the agent with a token that a role lets in."""
     config = busy.config
     summary = json.loads(busy.kubectl("get", "--raw", f"/api/v1/nodes/{config.node_name}/proxy/stats/summary").stdout)
     assert summary["node"]["nodeName"] == config.node_name
     assert "busy" in {pod["podRef"]["name"] for pod in summary["pods"]}
-    busy.kubectl("create", "serviceaccount", "prometheus")
-    busy.kubectl("create", "clusterrole", "scrape", "--verb=get", "--resource=nodes/metrics")
-    token = busy.kubectl("create", "token", "prometheus").stdout.strip()
     base = f"https://{config.node_address}:{config.kubelet_port}"
 
-    def scrape(path: str, bearer: str = token) -> str:
+    def scrape(path: str, bearer: str = prometheus) -> str:
         return busy.run(sys.executable, "-c", SCRAPE, base + path, bearer, str(config.pki / "ca.crt")).stdout
 
     user = "system:serviceaccount:default:prometheus"
