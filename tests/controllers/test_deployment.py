@@ -43,6 +43,8 @@ def rs(name: str, replicas: int, available: int | None = None, scaled_for: tuple
         # down with what may be missing
         (10, "25%", "25%", rs("new", 3, 0), [rs("o", 10)], {"o": 8}),
         (10, "25%", "25%", rs("new", 3, 3), [rs("o", 10)], {"o": 5}),
+        # an old one whose pods are told to go and still count keeps nothing up
+        (10, "25%", "25%", rs("new", 5, 3), [rs("o", 8, 10)], {"o": 5}),
         # unavailable old ones first, wherever they are
         (10, 0, 2, rs("new", 0), [rs("o", 5, 5), rs("oo", 5, 3)], {"oo": 3}),
         # a new one that never gets ready holds the old ones up

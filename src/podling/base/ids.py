@@ -2,14 +2,27 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 
+_entropy: Callable[[int], bytes] = os.urandom
 _random = secrets.SystemRandom()
 # rand.SafeEncodeString of k8s.io/apimachinery: no vowels, no look-alikes.
 _SAFE = b"bcdfghjklmnpqrstvwxz2456789"
 _OF_BYTE = bytes(_SAFE[byte % len(_SAFE)] for byte in range(256))
 _SURPLUS = bytes(range(256 - 256 % len(_SAFE), 256))  # would make some digits likelier than others
+
+
+@contextmanager
+def drawn_from(entropy: Callable[[int], bytes]) -> Iterator[None]:
+    """Have uids and suffixes made of the bytes that `entropy` gives, meanwhile: for a simulation that has to repeat."""
+    global _entropy
+    before, _entropy = _entropy, entropy
+    try:
+        yield
+    finally:
+        _entropy = before
 
 
 def container_id() -> str:
@@ -27,7 +40,7 @@ def short(identifier: str) -> str:
 
 def uid() -> str:
     """A random UUID (RFC 9562 version 4), the `metadata.uid` of an object."""
-    digits = os.urandom(16).hex()
+    digits = _entropy(16).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
@@ -43,7 +56,7 @@ def suffix(length: int = 5) -> str:
     """A random name suffix, as `metadata.generateName` appends it."""
     digits = b""
     while len(digits) < length:
-        digits += os.urandom(2 * length).translate(_OF_BYTE, _SURPLUS)
+        digits += _entropy(2 * length).translate(_OF_BYTE, _SURPLUS)
     return digits[:length].decode()
 
 

@@ -1,14 +1,18 @@
-"""The pytest plugin: `podling`, a whole podling that the tests of a session share, and fixtures for its parts."""
+"""The pytest plugin: `podling`, a whole podling that the tests of a session share, `simulation`, and fixtures for its parts."""
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from podling.testing.netns import make_netns, net, netns
 from podling.testing.podling import Podling, running_podling
 
-__all__ = ["make_netns", "net", "netns", "podling"]
+if TYPE_CHECKING:
+    from podling.testing.simulation import Simulation
+
+__all__ = ["make_netns", "net", "netns", "podling", "simulation"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,3 +31,11 @@ def podling() -> Iterator[Podling]:
         pytest.skip("needs root: it makes namespaces, mounts and networks")
     with running_podling() as running:
         yield running
+
+
+@pytest.fixture
+def simulation() -> "Simulation":
+    """A cluster of three modelled nodes in simulated time, checked at each step: `async with simulation as cluster`."""
+    from podling.testing.simulation import Simulation
+
+    return Simulation(nodes=3, checked=True)

@@ -41,8 +41,13 @@ def shrunk(facts: Facts) -> Sizes:
         return {}
     sizes = {uid_of(rs): replicas(rs) for rs in facts.old_active}
     _take_unavailable(facts, sizes, may_go)
-    _take_available(facts, sizes, sum(available(rs) for rs in facts.all) - floor)
+    _take_available(facts, sizes, sum(_staying(rs) for rs in facts.all) - floor)
     return {uid_of(rs): sizes[uid_of(rs)] for rs in facts.old_active if sizes[uid_of(rs)] != replicas(rs)}
+
+
+def _staying(rs: Object) -> int:
+    """Its available pods without those that it is told to take away and still has."""
+    return min(available(rs), replicas(rs))
 
 
 def _take_unavailable(facts: Facts, sizes: Sizes, may_go: int) -> None:
