@@ -149,9 +149,9 @@ BINDING = Strategy(_keep, lambda _kind, _new, _old: (), tracked=False, shares=Tr
 
 async def bind_named(call: Call, binding: Object) -> Object:
     """POST bindings, the older way to say it: the pod's name is in the body."""
-    call.attributes = replace(call.attributes, resource="pods", subresource="binding", name=name_of(binding))
-    call.target = replace(call.target, resource="pods") if call.target else None
-    await _bind(call, binding)
+    attributes = replace(call.attributes, resource="pods", subresource="binding", name=name_of(binding))
+    target = replace(call.target, resource="pods") if call.target else None
+    await _bind(replace(call, attributes=attributes, target=target, _kind=None), binding)
     return success()
 
 
