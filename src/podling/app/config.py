@@ -190,6 +190,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}: --config names a file that podling can read") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: {error}") from error
 
@@ -264,10 +266,16 @@ def _host_name() -> str:
 
 def _remembered(config: Config, settings: Mapping[str, Any]) -> Config:
     """The configuration with the ports and ranges that this root chose at its first start, where none is set."""
-    with contextlib.suppress(FileNotFoundError):
-        chosen = json.loads((config.root / MEMORY).read_text())
-        return replace(config, **{name: value for name, value in chosen.items() if name not in settings})
-    return config
+    memory = config.root / MEMORY
+    try:
+        chosen = json.loads(memory.read_text())
+    except FileNotFoundError:
+        return config
+    except OSError as error:
+        raise InvalidInput(f"{memory}: {error.strerror}: --root names a directory that podling can make and write") from error
+    except ValueError as error:
+        raise InvalidInput(f"{memory}: {error}: remove the file, and `podling up` chooses ports and ranges anew") from error
+    return replace(config, **{name: value for name, value in chosen.items() if name not in settings})
 
 
 LAST_PORT = 65535

@@ -4,14 +4,16 @@ import asyncio
 import gc
 import logging
 import signal
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import uvloop
 
-from podling.app import logs
+from podling.app import doctor, logs
 from podling.app.config import Config
+from podling.app.failure import explain
 from podling.app.processes import Notifier, PidFile
 from podling.base.errors import PodlingError
 
@@ -22,15 +24,23 @@ Serve = Callable[[Config, Callable[[str], None]], AbstractAsyncContextManager[No
 
 
 def run(name: str, config: Config, serve: Serve) -> None:
-    """Serve until SIGTERM or SIGINT. Exits with 1 and one line in the log when the start fails."""
+    """Serve until SIGTERM or SIGINT.
+
+    A start that fails tells why, in one line, in the log and to who started us, and exits with 1.
+    """
     logs.configure(name, config.log_level, config.log_format)
+    notifier = Notifier()
     try:
+        if name == "agent":
+            doctor.require()
         pid_file = PidFile(config.pid_file(name))
         pid_file.take()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_signal(lambda stop: _serve(config, serve, stop)))
-    except (PodlingError, OSError) as error:
-        log.critical("%s", error)
+            runner.run(_until_signal(lambda stop: _serve(config, serve, stop, notifier)))
+    except Exception as error:
+        text = explain(error, notifier.doing or "start", config)
+        log.critical("%s", text, exc_info=None if isinstance(error, PodlingError | OSError | sqlite3.Error) else error)
+        notifier.failed(text)
         sys.exit(1)
 
 
@@ -42,8 +52,7 @@ async def _until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> Non
     await work(stop)
 
 
-async def _serve(config: Config, serve: Serve, stop: asyncio.Event) -> None:
-    notifier = Notifier()
+async def _serve(config: Config, serve: Serve, stop: asyncio.Event, notifier: Notifier) -> None:
     async with serve(config, notifier.step):
         _quiet_garbage_collection()
         notifier.ready()

@@ -1,7 +1,7 @@
 """podling's own processes: started in the background, known by a locked pid file, told to stop by a signal.
 
-A started process reports through a pipe: one line a step, then `ready`; when it dies before that, the pipe closes and its log
-has the reason. Nothing here waits by polling.
+A started process reports through a pipe: one line a step, then `ready`, or `failed: ` and why. When it dies without a word, the
+pipe closes and its log has the reason. Nothing here waits by polling.
 """
 
 import fcntl
@@ -18,6 +18,7 @@ from podling.base.errors import Conflict, Failed
 from podling.linux.process import Process, spawn
 
 READY = "ready"
+FAILED = "failed: "
 NOTIFY = "PODLING_NOTIFY_FD"
 
 
@@ -27,22 +28,33 @@ class Notifier:
     def __init__(self) -> None:
         value = os.environ.pop(NOTIFY, "")
         self._descriptor = int(value) if value else -1
+        self.doing = ""
         if value:
             os.set_inheritable(self._descriptor, False)
 
     def step(self, text: str) -> None:
         """Tell what is being done now."""
         logging.getLogger("podling").info("%s", text)
-        if self._descriptor >= 0:
-            try:
-                os.write(self._descriptor, f"{text}\n".encode())
-            except BrokenPipeError:
-                self._close()
+        self.doing = text
+        self._tell(text)
 
     def ready(self) -> None:
         """Tell that all is up, and be silent from here on."""
         self.step(READY)
+        self.doing = "while it ran"
         self._close()
+
+    def failed(self, why: str) -> None:
+        """Tell, in one line, why it will never be ready."""
+        self._tell(FAILED + why)
+        self._close()
+
+    def _tell(self, line: str) -> None:
+        if self._descriptor >= 0:
+            try:
+                os.write(self._descriptor, f"{line}\n".encode())
+            except BrokenPipeError:
+                self._close()
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -104,6 +116,8 @@ class Starting:
         name = self._pipes[descriptor]
         lines = os.read(descriptor, 65536).decode().splitlines()
         for line in lines:
+            if line.startswith(FAILED):
+                raise Failed(f"the {name} can't start: {line.removeprefix(FAILED)}. Its log is {self._logs[name]}")
             yield Report(name, line)
         if not lines or lines[-1] == READY:
             poll.unregister(descriptor)

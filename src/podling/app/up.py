@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from podling.app import certificates, contexts, doctor, nodes, processes, segment
+from podling.app import certificates, contexts, doctor, nodes, processes, ranges, segment
 from podling.app.config import Config, load, require_port, settle
+from podling.app.failure import explained
 from podling.linux import namespace
 
 Show = Callable[[str], None]
@@ -18,18 +19,26 @@ def bring_up(flags: Mapping[str, Any], show: Show, count: int | None = None) -> 
     `count` is how many nodes there are to be (None: as many as there are, one at first).
     """
     doctor.require()
-    config = settle(load(flags), flags)
-    for folder in (config.root, config.run):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
-    further = nodes.make(config, count)
+    config = load(flags)
+    with explained("folders", config):
+        config = settle(config, flags)
+        for folder in (config.root, config.run):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        further = nodes.make(config, count)
     show("certificates")
-    certificates.prepare(config)
-    if further:
-        show(f"network of {nodes.FIRST + len(further)} nodes")
-        segment.make(config, further)
-    start(config, further, show)
-    contexts.merge_kubeconfig(config)
-    contexts.write_docker_context(config)
+    with explained("certificates", config):
+        certificates.prepare(config)
+    with explained("network", config):
+        if processes.PidFile(config.pid_file("agent")).holder() is None:
+            ranges.require(config)
+        if further:
+            show(f"network of {nodes.FIRST + len(further)} nodes")
+            segment.make(config, further)
+    with explained("start", config):
+        start(config, further, show)
+    with explained("contexts of docker and kubectl", config):
+        contexts.merge_kubeconfig(config)
+        contexts.write_docker_context(config)
     return config
 
 
