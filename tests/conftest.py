@@ -1,7 +1,6 @@
 """What all tests share: what they start, they end."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,9 +9,22 @@ from podling.testing.leaks import Snapshot
 _BEFORE = pytest.StashKey[Snapshot]()
 
 
+def _leads(config: pytest.Config) -> bool:
+    """Whether this process sees all tests begin and end; a worker of pytest-xdist does not."""
+    return os.geteuid() == 0 and not hasattr(config, "workerinput")
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if os.geteuid() == 0:
+    if _leads(session.config):
         session.stash[_BEFORE] = Snapshot.take()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After the last test the machine has the mounts, namespaces, links, tables, cgroups and monitors that it had before."""
+    if (before := session.stash.get(_BEFORE, None)) and (left := Snapshot.take().beyond(before)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print("\nleft behind:", *left, sep="\n  ")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,13 +32,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root"):
             item.add_marker(pytest.mark.flaky(reruns=1))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After the last test the machine has the mounts, namespaces, links, tables, cgroups and monitors that it had before."""
-    yield
-    before = request.session.stash.get(_BEFORE, None)
-    if before is None:
-        return
-    assert not (left := Snapshot.take().beyond(before)), "\n".join(left)
