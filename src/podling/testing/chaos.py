@@ -265,8 +265,17 @@ def _befall(podling: Podling, seed: int, seconds: float, report: Report) -> None
         while time.monotonic() < end:
             deeds.next()
         report.note("calm", "nothing more is killed")
-        eventually(lambda: converged(podling, completions), CONVERGE_SECONDS + _back_off(seconds))
-        report.note("converged", "all as asked for")
+        try:
+            eventually(lambda: converged(podling, completions), CONVERGE_SECONDS + _back_off(seconds))
+            report.note("converged", "all as asked for")
+        except AssertionError as error:
+            report.violate(f"not converged: {error}\n{_evidence(podling)}")
+
+
+def _evidence(podling: Podling) -> str:
+    """What the API says of the pods, and the end of the agent's log: the podling is gone when somebody reads the report."""
+    log = podling.config.log_file("agent").read_text(errors="replace").splitlines()
+    return "\n".join([podling.kubectl("describe", "pods", check=False).stdout, *log[-100:]])
 
 
 def _back_off(seconds: float) -> float:
