@@ -1,6 +1,8 @@
 """How long does `kubectl apply` of a manifest of 500 objects take: when nothing is there, when all is, and server-side?
 
 kubectl asks for one object after the other: its own time stands beside it, as that of the same command with --dry-run=client.
+For each object that is there it reads the whole OpenAPI document of the group twice over (its client keeps the bytes, not what
+they mean): with --openapi-patch=false it does not, and what is left is the requests.
 """
 
 import subprocess
@@ -42,6 +44,7 @@ COMMANDS = {
     "kubectl alone (--dry-run=client)": ("--dry-run=client",),
     "all are new": (),
     "nothing has changed": (),
+    "nothing has changed, --openapi-patch=false": ("--openapi-patch=false",),
     "--server-side": ("--server-side", "--force-conflicts"),
 }
 

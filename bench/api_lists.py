@@ -24,13 +24,14 @@ TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 
 
 async def paged(connection: Connection) -> int:
-    """All pods, a page after the other, as kubectl reads them; gives how many."""
-    token, found = "", 0
+    """All pods, a page after the other; gives how many pages. Decoding the pods would take longer than the server does."""
+    token, pages = "", 0
     while True:
-        page = orjson.loads(await connection.ask("GET", f"{PODS}?limit={PAGE}&continue={token}"))
-        found += len(page["items"])
-        if not (token := page["metadata"].get("continue", "")):
-            return found
+        page = await connection.ask("GET", f"{PODS}?limit={PAGE}&continue={token}")
+        pages += 1
+        head = orjson.loads(page[: page.index(b',"items":')] + b"}")
+        if not (token := head["metadata"].get("continue", "")):
+            return pages
 
 
 def listing(query: str = "", accept: str = "*/*") -> Callable[[Connection], Awaitable[object]]:

@@ -34,8 +34,8 @@ def test_times_are_written_in_utc():
     assert timestamps.rfc3339(0.9) == "1970-01-01T00:00:00Z"
     assert timestamps.micro(0.5) == "1970-01-01T00:00:00.500000Z"
     assert timestamps.parse("1970-01-01T01:00:00+01:00") == 0
-    assert timestamps.age(None, 5) == "<unknown>"
-    assert timestamps.age("1970-01-01T00:00:00Z", 5) == "5s"
+    assert timestamps.ago(None) == "<unknown>"
+    assert timestamps.Ago(timestamps.parse("1970-01-01T00:00:00Z"), "2 (", " ago)").at(5) == "2 (5s ago)"
 
 
 @pytest.mark.parametrize("text", ["", "1970-01-01", "1970-01-01T00:00:00", "now", "1970-13-01T00:00:00Z"])

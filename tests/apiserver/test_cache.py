@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podling.apiserver.cache import ResourceCache, TooOld
+from podling.api.core.pod import POD
+from podling.apiserver.cache import Item, ResourceCache, TooOld
+from podling.apiserver.encoding import encode, stamp
 
 KEYS = [f"{namespace}/{name}" for namespace in ("a", "a-b", "b") for name in ("x", "y", "z")]
 
@@ -48,3 +50,24 @@ def test_the_ring_is_bounded_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
         cache.since(10)
     assert 40 < refused.value.oldest < 50
     assert [change.revision for change in cache.since(refused.value.oldest)] == list(range(refused.value.oldest + 1, 51))
+
+
+METADATA = (
+    {"name": "web"},
+    {
+        "name": "web",
+        "annotations": {"spec": '},"spec":{"metadata":{', "ü": '\\"\u2028\n'},
+        "managedFields": [{"fieldsV1": {"f:a": {}}}],
+    },
+    {"name": "web", "labels": {"metadata": "{}"}, "generation": 2**53, "ownerReferences": [{"metadata": {}}]},
+)
+
+
+@pytest.mark.parametrize("metadata", METADATA)
+def test_metadata_and_cells_are_read_from_what_is_stored(metadata: dict[str, object]) -> None:
+    for first in ("metadata", "cells"):
+        data = stamp(encode({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"containers": [{}]}}), 7)
+        item = Item("a/web", data, 7)
+        if first == "cells":
+            assert item.cells(POD) is item.cells(POD)
+        assert orjson.loads(item.metadata) == {"resourceVersion": "7", **metadata}

@@ -2,13 +2,13 @@
 
 from podling.api.kind import NAME, Cell, Column, Object
 from podling.api.objects import annotations_of, get, name_of
-from podling.api.timestamps import age
+from podling.api.timestamps import Ago, ago
 
 __all__ = ["AGE", "CREATED", "NAME", "age_of", "count_of", "default_name", "joined"]
 
 
-def age_of(obj: Object, now: float) -> str:
-    return age(get(obj, "metadata.creationTimestamp"), now)
+def age_of(obj: Object, _: float) -> Ago | str:
+    return ago(get(obj, "metadata.creationTimestamp"))
 
 
 def count_of(*paths: str) -> Cell:

@@ -1,11 +1,15 @@
 """Tables and partial metadata: objects as `kubectl get` wants them. Source: API reference "Table", "PartialObjectMetadata"."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import orjson
 
 from podling.api.columns import CREATED
 from podling.api.kind import NAME, Column, Kind, Object
 from podling.api.objects import get
+from podling.api.timestamps import Ago
 
 API_VERSION = "meta.k8s.io/v1"
 _PLAIN = (NAME, CREATED)
@@ -32,7 +36,7 @@ def table(
         "apiVersion": API_VERSION,
         "metadata": metadata or {},
         "columnDefinitions": [_definition(column) for column in columns] if headers else [],
-        "rows": [_row(columns, obj, now, include) for obj in objects],
+        "rows": [_row(kind, obj, now, include) for obj in objects],
     }
 
 
@@ -46,17 +50,44 @@ def _definition(column: Column) -> Object:
     }
 
 
-def _row(columns: tuple[Column, ...], obj: Object, now: float, include: str) -> Object:
-    row: Object = {"cells": [_cell(column, obj, now) for column in columns]}
+def _row(kind: Kind, obj: Object, now: float, include: str) -> Object:
+    row: Object = {"cells": [each.at(now) if type(each) is Ago else each for each in _cells(kind, obj)]}
     if include != "None":
         row["object"] = obj if include == "Object" else partial(obj)
     return row
 
 
-def _cell(column: Column, obj: Object, now: float) -> Any:
+def _cells(kind: Kind, obj: Object) -> list[Any]:
+    return [_cell(column, obj) for column in kind.columns or _PLAIN]
+
+
+def _cell(column: Column, obj: Object) -> Any:
     if isinstance(column.value, str):
         return get(obj, column.value, _ABSENT.get(column.type, "<none>"))
-    return column.value(obj, now)
+    return column.value(obj, math.nan)
+
+
+Cells = tuple[bytes | Ago, ...]
+"""A row's cells as JSON, in pieces: those that grow old stand between those that stay."""
+
+
+def encoded_cells(kind: Kind, obj: Object) -> Cells:
+    """The cells of `obj`, for as long as it stays as it is."""
+    pieces: list[bytes | Ago] = []
+    text = b"["
+    for number, cell in enumerate(_cells(kind, obj)):
+        text += b"," if number else b""
+        if type(cell) is Ago:
+            pieces += [text, cell]
+            text = b""
+        else:
+            text += orjson.dumps(cell)
+    return (*pieces, text + b"]")
+
+
+def cells_at(cells: Sequence[bytes | Ago], now: float) -> bytes:
+    """The JSON list that the cells are at `now`."""
+    return b"".join([orjson.dumps(each.at(now)) if isinstance(each, Ago) else each for each in cells])
 
 
 def partial(obj: Object) -> Object:

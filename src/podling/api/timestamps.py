@@ -3,6 +3,7 @@
 Source: RFC 3339; k8s.io/apimachinery metav1.Time, metav1.MicroTime, util/duration.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -63,6 +64,18 @@ def _pair(major: int, unit: str, minor: int, sub_unit: str) -> str:
     return f"{major}{unit}{minor}{sub_unit}" if minor else f"{major}{unit}"
 
 
-def age(timestamp: str | None, now: float) -> str:
-    """How long ago `timestamp` was: `<unknown>` when there is none."""
-    return human(now - parse(timestamp)) if timestamp else "<unknown>"
+@dataclass(frozen=True, slots=True)
+class Ago:
+    """A text that grows old: how long ago the instant `since` was, between two texts that stay."""
+
+    since: float
+    before: str = ""
+    after: str = ""
+
+    def at(self, now: float) -> str:
+        return f"{self.before}{human(now - self.since)}{self.after}"
+
+
+def ago(timestamp: str | None) -> Ago | str:
+    """How long ago `timestamp` was: `<unknown>` when there is none. Raises ValueError."""
+    return Ago(parse(timestamp)) if timestamp else "<unknown>"

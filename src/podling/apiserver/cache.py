@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from podling.aio.http import frame_chunk
 from podling.api.kind import Kind
 from podling.api.objects import labels_of
-from podling.apiserver.encoding import decode, restamp, stamp
+from podling.api.table import Cells, encoded_cells
+from podling.apiserver.encoding import decode, metadata_end, metadata_of, restamp, stamp
 
 Object = dict[str, Any]
 
@@ -23,7 +24,7 @@ RING_BYTES = 8 << 20
 class Item:
     """One object at one revision. `data` is its JSON with the resourceVersion; the rest is read from it when first asked."""
 
-    __slots__ = ("_fields", "_labels", "data", "key", "revision")
+    __slots__ = ("_cells", "_fields", "_labels", "_metadata_end", "data", "key", "revision")
 
     def __init__(self, key: str, data: bytes, revision: int) -> None:
         self.key = key
@@ -31,6 +32,8 @@ class Item:
         self.revision = revision
         self._labels: dict[str, str] | None = None
         self._fields: tuple[Kind, dict[str, str]] | None = None
+        self._cells: tuple[Kind, Cells] | None = None
+        self._metadata_end = 0
 
     @property
     def object(self) -> Object:
@@ -50,6 +53,21 @@ class Item:
             self._labels = labels_of(obj)
             self._fields = (kind, kind.field_values(kind.from_stored(obj)))
         return self._fields[1]
+
+    @property
+    def metadata(self) -> bytes:
+        """The JSON of metadata: a part of `data`, of which only the end is kept."""
+        if not self._metadata_end:
+            self._metadata_end = metadata_end(self.data, self.object)
+        return metadata_of(self.data, self._metadata_end)
+
+    def cells(self, kind: Kind) -> Cells:
+        """What a Table shows of the object as `kind`."""
+        if self._cells is None or self._cells[0] is not kind:
+            obj = self.object
+            self._metadata_end = self._metadata_end or metadata_end(self.data, obj)  # before the kind changes it
+            self._cells = (kind, encoded_cells(kind, kind.from_stored(obj)))
+        return self._cells[1]
 
 
 class Form(Protocol):

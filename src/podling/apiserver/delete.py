@@ -140,7 +140,7 @@ async def delete_collection(call: Call) -> Response:
     found = [item for item in call.storage.cache(kind).items(chosen.prefix) if chosen.matches(item)]
     await asyncio.gather(*(_delete_one(call, kind, item, options) for item in found))
     metadata = {"resourceVersion": str(call.storage.revision)}
-    return call.answer(call.form.many([item.data for item in found], metadata))
+    return call.answer(call.form.many(found, metadata))
 
 
 async def _delete_one(call: Call, kind: Kind, item: Item, options: DeleteOptions) -> None:

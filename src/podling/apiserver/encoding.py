@@ -32,6 +32,16 @@ def stamp(value: bytes, revision: int) -> bytes:
     return b'%b"resourceVersion":"%d",%b' % (value[:at], revision, value[at:])
 
 
+def metadata_end(data: bytes, obj: Object) -> int:
+    """Where the metadata of stamped `data`, which is `obj`, end: what was encoded here is the same bytes when encoded again."""
+    return data.index(_MARK) + len(_MARK) - 1 + len(orjson.dumps(obj["metadata"]))
+
+
+def metadata_of(data: bytes, end: int) -> bytes:
+    """The metadata of stamped `data` as they stand in it."""
+    return data[data.index(_MARK) + len(_MARK) - 1 : end]
+
+
 def restamp(data: bytes, old: int, new: int) -> bytes:
     """Stamped `data` with another resourceVersion: how a deletion shows the last state."""
     return data.replace(b'"resourceVersion":"%d",' % old, b'"resourceVersion":"%d",' % new, 1)

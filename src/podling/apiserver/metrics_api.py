@@ -167,7 +167,7 @@ async def _answer(call: Call, found: list[Object], resource: str) -> Response:
         raise not_found(plural, f"{call.namespace}/{name}" if call.namespace else name, group)
     if name:
         return call.answer(call.form.one(orjson.dumps(found[0])))
-    return await gzipped(call.answer(call.form.many([orjson.dumps(one) for one in found], {})), call.request)
+    return await gzipped(call.answer(call.form.many([Item("", orjson.dumps(one), 0) for one in found], {})), call.request)
 
 
 def _node_metrics(node: Object, usage: Usage) -> Object:

@@ -14,6 +14,7 @@ from podling.aio.clock import Clock
 from podling.api import table
 from podling.api.kind import Kind
 from podling.api.status import ApiError
+from podling.apiserver.cache import Item
 from podling.apiserver.encoding import decode
 from podling.apiserver.protobuf_fields import MEDIA_TYPE as PROTOBUF
 
@@ -95,9 +96,9 @@ class Plain:
         kind = self.kind
         return data if kind.stored_as is None else orjson.dumps(kind.from_stored(decode(data)))
 
-    def many(self, items: Sequence[bytes], metadata: Object) -> bytes:
+    def many(self, items: Sequence[Item], metadata: Object) -> bytes:
         kind = self.kind
-        return join_list(kind.list_kind, kind.api_version, metadata, map(self.one, items) if kind.stored_as else items)
+        return join_list(kind.list_kind, kind.api_version, metadata, [self.one(item.data) for item in items])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,19 @@ class Partial:
     version: str = "v1"
 
     def one(self, data: bytes) -> bytes:
-        return orjson.dumps({**table.partial(decode(data)), "apiVersion": f"{_META}/{self.version}"})
+        return partial(Item("", data, 0), self.version)
 
-    def many(self, items: Sequence[bytes], metadata: Object) -> bytes:
-        return join_list("PartialObjectMetadataList", f"{_META}/{self.version}", metadata, map(self.one, items))
+    def many(self, items: Sequence[Item], metadata: Object) -> bytes:
+        parts = [partial(item, self.version) for item in items]
+        return join_list("PartialObjectMetadataList", f"{_META}/{self.version}", metadata, parts)
+
+
+def partial(item: Item, version: str) -> bytes:
+    return b'{"kind":"PartialObjectMetadata","apiVersion":"%b/%b","metadata":%b}' % (
+        _META.encode(),
+        version.encode(),
+        item.metadata,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +134,22 @@ class Table:
     include: str = "Metadata"
 
     def one(self, data: bytes) -> bytes:
-        obj = decode(data)
-        metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-        return self._encode([obj], metadata)
+        metadata = {"resourceVersion": decode(data)["metadata"].get("resourceVersion", "")}
+        return self.many([Item("", data, 0)], metadata)
 
-    def many(self, items: Sequence[bytes], metadata: Object) -> bytes:
-        return self._encode([decode(data) for data in items], metadata)
+    def many(self, items: Sequence[Item], metadata: Object) -> bytes:
+        now = self.clock.now()
+        empty = table.table(self.kind, (), now, metadata=metadata)
+        head = orjson.dumps({**empty, "apiVersion": f"{_META}/{self.version}"})
+        rows = b",".join([self._row(item, now) for item in items])
+        return b"%b%b]}" % (head[: -len(b"]}")], rows)
 
-    def _encode(self, objects: list[Object], metadata: Object) -> bytes:
-        shown = [self.kind.from_stored(obj) for obj in objects]
-        found = table.table(self.kind, shown, self.clock.now(), metadata=metadata, include=self.include)
-        return orjson.dumps({**found, "apiVersion": f"{_META}/{self.version}"})
+    def _row(self, item: Item, now: float) -> bytes:
+        cells = table.cells_at(item.cells(self.kind), now)
+        if self.include == "None":
+            return b'{"cells":%b}' % cells
+        shown = Plain(self.kind).one(item.data) if self.include == "Object" else partial(item, "v1")
+        return b'{"cells":%b,"object":%b}' % (cells, shown)
 
 
 Representation = Plain | Partial | Table

@@ -34,8 +34,8 @@ async def list_(call: Call) -> Response:
     return await gzipped(response, call.request)
 
 
-def select(call: Call) -> tuple[list[bytes], Object]:
-    """The encoded items that a list shows, and the list's metadata."""
+def select(call: Call) -> tuple[list[Item], Object]:
+    """The items that a list shows, and the list's metadata."""
     chosen, where = selection(call), point(call)
     revision = where.revision if where.revision is not None else call.storage.revision
     items = _range(call, chosen.prefix, where)
@@ -49,7 +49,7 @@ def select(call: Call) -> tuple[list[bytes], Object]:
         metadata["continue"] = encode_token(revision, items[-1].key)
         if chosen.everything:
             metadata["remainingItemCount"] = total - limit
-    return [item.data for item in items], metadata
+    return items, metadata
 
 
 def _range(call: Call, prefix: str, where: Point) -> list[Item]:

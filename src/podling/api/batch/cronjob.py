@@ -12,7 +12,7 @@ from podling.api.core import podspec
 from podling.api.field import Cursor, FieldError, at
 from podling.api.kind import STATUS, Column, Kind, Object
 from podling.api.rules import chosen, not_negative
-from podling.api.timestamps import age
+from podling.api.timestamps import Ago, ago
 
 POLICIES = ("Allow", "Forbid", "Replace")
 LONGEST_NAME = 52  # a Job's name adds a time to it
@@ -93,9 +93,9 @@ def _template(spec: Cursor) -> Iterator[FieldError]:
         yield (spec / "manualSelector").unsupported(("nil", "false"))
 
 
-def _last(obj: Object, now: float) -> str:
+def _last(obj: Object, _: float) -> Ago | str:
     last = objects.get(obj, "status.lastScheduleTime")
-    return age(last, now) if last else "<none>"
+    return ago(last) if last else "<none>"
 
 
 def _selector(obj: Object, _: float) -> str:

@@ -10,7 +10,7 @@ from podling.api.core import podspec
 from podling.api.field import OMITTED, Cursor, FieldError, at
 from podling.api.kind import STATUS, Column, Kind, Object
 from podling.api.rules import domain_path, label_selector, not_negative, one_of
-from podling.api.timestamps import human, parse
+from podling.api.timestamps import Ago, human, parse
 
 BACKOFF, UNLIMITED = 6, 2**31 - 1
 MAX_INDEXED_PARALLELISM = MAX_FAILED_INDEXES = 100_000
@@ -265,11 +265,11 @@ def _completions(obj: Object, _: float) -> str:
     return f"{done}/1 of {parallelism}" if parallelism > 1 else f"{done}/1"
 
 
-def _duration(obj: Object, now: float) -> str:
+def _duration(obj: Object, _: float) -> Ago | str:
     start, end = objects.get(obj, "status.startTime"), objects.get(obj, "status.completionTime")
     if not start:
         return ""
-    return human((parse(end) if end else now) - parse(start))
+    return human(parse(end) - parse(start)) if end else Ago(parse(start))
 
 
 def _successful(obj: Object) -> str:

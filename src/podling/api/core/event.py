@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from podling.api import objects
 from podling.api.field import FieldError, at
 from podling.api.kind import Column, Kind, Object, paths
-from podling.api.timestamps import age
+from podling.api.timestamps import ago
 
 # Objects without a namespace have their events here.
 CLUSTER_NAMESPACES = ("", "default")
@@ -59,7 +59,7 @@ EVENT = Kind(
     short=("ev",),
     validate=validate,
     columns=(
-        Column("Last Seen", lambda event, now: age(_last_seen(event), now)),
+        Column("Last Seen", lambda event, _: ago(_last_seen(event))),
         Column("Type", "type"),
         Column("Reason", "reason"),
         Column("Object", _object),
@@ -68,7 +68,7 @@ EVENT = Kind(
         Column("Message", lambda event, _: str(event.get("message") or "").strip()),
         Column(
             "First Seen",
-            lambda event, now: age(event.get("firstTimestamp") or event.get("eventTime"), now),
+            lambda event, _: ago(event.get("firstTimestamp") or event.get("eventTime")),
             priority=1,
         ),
         Column("Count", _count, priority=1),

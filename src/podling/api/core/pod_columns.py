@@ -108,10 +108,10 @@ def _status(pod: Object, _: float) -> str:
     return summarize(pod).reason
 
 
-def _restarts(pod: Object, now: float) -> str:
+def _restarts(pod: Object, _: float) -> timestamps.Ago | str:
     summary = summarize(pod)
     if summary.restarts and summary.last_restart:
-        return f"{summary.restarts} ({timestamps.age(summary.last_restart, now)} ago)"
+        return timestamps.Ago(timestamps.parse(summary.last_restart), f"{summary.restarts} (", " ago)")
     return str(summary.restarts)
 
 

@@ -8,7 +8,7 @@ import orjson
 from podling.api.columns import AGE, NAME
 from podling.api.custom.jsonpath import compile_path
 from podling.api.kind import Cell, Column
-from podling.api.timestamps import age
+from podling.api.timestamps import Ago, ago
 
 Object = dict[str, Any]
 
@@ -28,14 +28,14 @@ def _column(raw: Object) -> Column:
 def _cell(read: Callable[[Any], list[Any]], kind: str) -> Cell:
     """Nothing where the path leads nowhere, or to a value of another type."""
 
-    def cell(obj: Object, now: float) -> Any:
+    def cell(obj: Object, _: float) -> Any:
         found = read(obj)
-        return _shown(found[0] if len(found) == 1 else found, kind, now) if found else None
+        return _shown(found[0] if len(found) == 1 else found, kind) if found else None
 
     return cell
 
 
-def _shown(value: Any, kind: str, now: float) -> Any:
+def _shown(value: Any, kind: str) -> Any:
     match kind:
         case "integer":
             return int(value) if type(value) in (int, float) else None
@@ -44,12 +44,12 @@ def _shown(value: Any, kind: str, now: float) -> Any:
         case "boolean":
             return value if type(value) is bool else None
         case "date":
-            return _age(value, now)
+            return _age(value)
     return value if type(value) is str else orjson.dumps(value).decode()
 
 
-def _age(value: Any, now: float) -> str:
+def _age(value: Any) -> Ago | str:
     try:
-        return age(value, now) if type(value) is str else "<invalid>"
+        return ago(value) if type(value) is str else "<invalid>"
     except ValueError:
         return "<invalid>"

@@ -9,7 +9,7 @@ from podling.api.kind import STATUS, Column, Kind, Object
 from podling.api.resource import devices
 from podling.api.rules import named
 from podling.api.storage.parameters import validate_driver_name
-from podling.api.timestamps import age
+from podling.api.timestamps import Ago, ago
 
 
 def validate(new: Object, _old: Object | None) -> Iterator[FieldError]:
@@ -22,8 +22,8 @@ def validate(new: Object, _old: Object | None) -> Iterator[FieldError]:
     yield from devices.taint(at(new, "spec", "taint"))
 
 
-def _added(obj: Object, now: float) -> str:
-    return age(objects.get(obj, "spec.taint.timeAdded"), now)
+def _added(obj: Object, _: float) -> Ago | str:
+    return ago(objects.get(obj, "spec.taint.timeAdded"))
 
 
 DEVICE_TAINT_RULE = Kind(
