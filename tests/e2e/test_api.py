@@ -173,7 +173,6 @@ def test_who_may_what(cluster):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("top", "nodes"), "Metrics API not available"),
         (("get", "nothing"), 'the server doesn\'t have a resource type "nothing"'),
         (("explain", "pod.spec.nothing"), 'field "nothing" does not exist'),
         (("attach", "nobody"), 'pods "nobody" not found'),

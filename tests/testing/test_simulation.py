@@ -1,11 +1,11 @@
 """Simulated time: a small day, the same twice; what the checks find; the example of the README."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
+from podling.apiserver.encoding import encode
 from podling.client.resource import JOBS, PODS, STATEFUL_SETS
 from podling.testing.applications import job, stateful_set
 from podling.testing.day import Day
@@ -78,6 +78,6 @@ async def test_quotas_and_job_counts_are_checked():
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": containers}}
             await cluster.client.create(PODS, pod, "default")
             # put where the API server would have refused it
-            await cluster.store.put("/core/resourcequotas/default/q", json.dumps(quota).encode())
+            await cluster.store.put("/core/resourcequotas/default/q", encode(quota))
         with pytest.raises(Broken, match=r"default has \d of pods, where 1 are allowed"):
             await cluster.advance(1)

@@ -15,7 +15,8 @@ from podling.linux.process import wait_pidfd
 
 def watch(config: Config, show: Callable[[list[Line]], None]) -> None:
     """Show what runs, anew with each change, until Ctrl-C or SIGTERM, or until a process ends by itself. Containers go on."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # also where a shell had them ignored for a background job
+        signal.signal(number, signal.default_int_handler)
     try:
         asyncio.run(_watch(config, show))
     except KeyboardInterrupt:

@@ -9,9 +9,11 @@
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from podling.linux import disk
 from podling.snapshots.base import Info, Kind, Usage, check_name, missing, taken
 
 _KINDS: tuple[Kind, ...] = ("active", "committed", "view")
+_TRIES, _PAUSE = 250, 0.02  # seconds
 
 
 class Directories:
@@ -180,8 +183,17 @@ class Directories:
 
 
 def _free(doomed: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(doomed)
+    """Blocks. Who still unpacks there for an engine that was killed ends soon, and makes files until then."""
+    for left in reversed(range(_TRIES)):
+        try:
+            shutil.rmtree(doomed)
+            return
+        except OSError as error:
+            if not os.path.exists(doomed):
+                return
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or not left:
+                raise
+        time.sleep(_PAUSE)
 
 
 def copy_attributes(source: str, target: str) -> None:
