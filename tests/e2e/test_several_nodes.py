@@ -40,8 +40,10 @@ def everywhere(three: Podling) -> Iterator[dict[str, dict]]:
     del daemons["spec"]["replicas"]
     three.apply(daemons, SERVICE)
     three.kubectl("rollout", "status", "daemonset/web", "--timeout=60s")
-    yield {pod["spec"]["nodeName"]: pod for pod in three.get("pods", "-l", "app=web")["items"]}
-    three.kubectl("delete", "daemonset/web", "service/web", "--timeout=60s")
+    pods = three.get("pods", "-l", "app=web")["items"]
+    yield {pod["spec"]["nodeName"]: pod for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+    # The pods first, so that the next test does not meet them.
+    three.kubectl("delete", "daemonset/web", "service/web", "--cascade=foreground", "--timeout=60s")
 
 
 def ready(podling: Podling) -> dict[str, str]:
